@@ -1,0 +1,1 @@
+"""Scripts that print the figures this project states, and the baselines they are held against."""

@@ -1,0 +1,1 @@
+"""What a model must beat: plain, honest methods, each told whatever helps it."""

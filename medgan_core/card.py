@@ -1,0 +1,294 @@
+"""The model card: everything a model says about itself, as JSON beside its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from medgan_core.errors import ModelError
+from medgan_core.preprocess import Preprocess
+
+Task = Literal["translate", "denoise", "synthesize", "suggest", "restore", "detect", "gate"]
+Kind = Literal["image", "labels", "trust"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One thing a model takes or gives.
+
+    Args:
+        key: the short name used everywhere (``T1``, ``image``, ``labels``, ``trust``).
+        title: the name a person reads.
+        kind: image, labels, or trust (expected absolute error of an output image).
+        required: an input that must be there; optional ones are counted by `ModelCard.min_inputs`.
+        unit: the scale of an output's voxels, in words.
+    """
+
+    key: str
+    title: str
+    kind: Kind = "image"
+    required: bool = False
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A choice a person may make for a run, with its bounds."""
+
+    key: str
+    title: str
+    kind: Literal["float", "int", "bool", "choice"]
+    default: float | int | bool | str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Which network and with which options: `medgan_core.networks.build(name, options)`."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """What the model was made for; the suitability check compares an input with it.
+
+    Args:
+        anatomy: what must be in the field of view, in words.
+        modality: ``MR`` or ``CT``.
+        spacing_mm: smallest and largest voxel side.
+        extent_mm: smallest and largest field of view along any side.
+        gate: name of the shipped gate model that recognises anatomy and contrast, or "".
+        strict: refuse an input the gate does not recognise (else only caution).
+    """
+
+    anatomy: str
+    modality: str
+    spacing_mm: tuple[float, float]
+    extent_mm: tuple[float, float]
+    gate: str = ""
+    strict: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """A data set the weights were trained on."""
+
+    name: str
+    patients: int
+    licence: str
+    citation: str
+    share_alike: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the weights came about: one command, what it ran on and for how long."""
+
+    command: str
+    recipe: str
+    updates: int
+    minutes: float
+    device: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured number with its spread, the patients behind it and the command that prints it."""
+
+    name: str
+    value: float
+    unit: str
+    n: int
+    split: str
+    command: str
+    spread: float | None = None
+    baseline: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """The weights file beside the card and its hash."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """A model's full description; `from_dict` refuses unknown keys and wrong types.
+
+    Args:
+        name: lower-case words with hyphens; also the folder's name.
+        version: ``major.minor.patch``.
+        title: the name a person reads.
+        description: two or three sentences for a person.
+        task: what it does.
+        inputs: what it takes; `min_inputs` of them must be given.
+        outputs: what it gives; with several image outputs a run asks for one by its key.
+        architecture: the network.
+        preprocess: from the source's grid to the network's and back.
+        domain: what it was made for.
+        data: what it was trained on.
+        training: how.
+        licence: of the weights.
+        figures: measured quality.
+        limits: what it must not be used for and where it fails, in sentences.
+        weights: file and hash.
+        settings: choices of a run that this model understands.
+        min_inputs: how many inputs must be given at least.
+        trust_calibration: factor that makes the predicted expected error right on left-out patients.
+    """
+
+    name: str
+    version: str
+    title: str
+    description: str
+    task: Task
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    architecture: Architecture
+    preprocess: Preprocess
+    domain: Domain
+    data: tuple[DataSource, ...]
+    training: Training
+    licence: str
+    figures: tuple[Figure, ...]
+    limits: tuple[str, ...]
+    weights: Weights
+    settings: tuple[Setting, ...] = ()
+    min_inputs: int = 1
+    trust_calibration: float = 1.0
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Keys of the outputs a run can be asked for (all but the trust map)."""
+        return tuple(port.key for port in self.outputs if port.kind != "trust")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    @staticmethod
+    def from_dict(plain: dict[str, Any]) -> ModelCard:
+        """Read a card from plain JSON types.
+
+        Raises:
+            ModelError: on a missing or unknown key or a value of the wrong type.
+        """
+        return parse(ModelCard, plain, where="card")
+
+    def save(self, path: Path) -> None:
+        """Write the card as JSON."""
+        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(path: Path) -> ModelCard:
+        """Read a card.
+
+        Raises:
+            ModelError: when the file is missing, is not JSON, or is not a card.
+        """
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ModelError(
+                "The model card cannot be read",
+                expected=f"a JSON file {path.name}",
+                got=f"{type(error).__name__}: {error}",
+                action="install or publish the model again",
+            ) from error
+        return ModelCard.from_dict(plain)
+
+
+T = TypeVar("T")
+
+
+def parse(cls: type[T], plain: Any, *, where: str) -> T:
+    """Build a (nested) frozen dataclass from plain JSON types, refusing what does not fit.
+
+    Args:
+        cls: the dataclass.
+        plain: what `json.loads` gave.
+        where: a name for error messages.
+
+    Raises:
+        ModelError: naming the key that is missing, unknown, or of the wrong type.
+    """
+    if not isinstance(plain, dict):
+        raise _misfit(where, "an object", plain)
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    unknown = sorted(set(plain) - set(fields))
+    if unknown:
+        raise _misfit(where, f"only the keys {', '.join(fields)}", f"also {', '.join(unknown)}")
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name, f in fields.items():
+        if name in plain:
+            values[name] = _value(hints[name], plain[name], f"{where}.{name}")
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise _misfit(where, f"the key {name}", "none")
+    return cls(**values)
+
+
+def _value(hint: Any, plain: Any, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _any_of(args, plain, where)
+    if origin is Literal:
+        if plain not in args:
+            raise _misfit(where, "one of " + ", ".join(map(str, args)), plain)
+        return plain
+    if origin is tuple:
+        if not isinstance(plain, list | tuple):
+            raise _misfit(where, "a list", plain)
+        if args[-1] is Ellipsis:
+            return tuple(_value(args[0], v, f"{where}[{i}]") for i, v in enumerate(plain))
+        if len(plain) != len(args):
+            raise _misfit(where, f"a list of {len(args)}", plain)
+        return tuple(_value(a, v, where) for a, v in zip(args, plain, strict=True))
+    if origin is dict:
+        if not isinstance(plain, dict):
+            raise _misfit(where, "an object", plain)
+        return {str(k): _value(args[1], v, f"{where}.{k}") for k, v in plain.items()}
+    if hint is Any:
+        return plain
+    if dataclasses.is_dataclass(hint):
+        return parse(typing.cast(type[Any], hint), plain, where=where)
+    if hint is float and isinstance(plain, int) and not isinstance(plain, bool):
+        return float(plain)
+    if hint is type(None):
+        hint = types.NoneType
+    if not isinstance(plain, hint) or (hint in (int, float) and isinstance(plain, bool)):
+        raise _misfit(where, hint.__name__, plain)
+    return plain
+
+
+def _any_of(hints: tuple[Any, ...], plain: Any, where: str) -> Any:
+    for hint in hints:
+        try:
+            return _value(hint, plain, where)
+        except ModelError:
+            continue
+    raise _misfit(where, " or ".join(getattr(h, "__name__", str(h)) for h in hints), plain)
+
+
+def _misfit(where: str, expected: str, got: object) -> ModelError:
+    return ModelError(
+        f"{where} is not valid",
+        expected=expected,
+        got=str(got)[:200],
+        action="correct the file, or install the model again",
+    )

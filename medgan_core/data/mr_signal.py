@@ -1,0 +1,102 @@
+"""MR signal equations: what a tissue looks like under a sequence.
+
+Times are in ms, flip angles in degrees, proton density (PD) is relative to water. All functions take
+arrays or tensors of one shape and return the signal magnitude on the scale of PD.
+Source: Bernstein, King, Zhou, "Handbook of MRI Pulse Sequences", 2004, chapters 14.1, 14.2 and 16.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Contrast = Literal["T1", "T1post", "T2", "FLAIR", "PD"]
+
+_CSF_T1 = 4000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpinEcho:
+    """``PD (1 - exp(-TR/T1)) exp(-TE/T2)``, eq. 14.59 of the handbook for TE much shorter than TR."""
+
+    tr: float
+    te: float
+
+    def __call__(self, pd: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
+        """Signal magnitude, same shape as the tissue maps."""
+        return pd * (1 - torch.exp(-self.tr / t1)) * torch.exp(-self.te / t2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoiledGradientEcho:
+    """Ernst's equation ``PD sin(a) (1 - E1) / (1 - cos(a) E1)``, scaled to PD at sin(a) = 1."""
+
+    tr: float
+    flip: float
+
+    def __call__(self, pd: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
+        """Signal magnitude; T2* decay is left out (short echo times)."""
+        angle = math.radians(self.flip)
+        e1 = torch.exp(-self.tr / t1)
+        return pd * math.sin(angle) * (1 - e1) / (1 - math.cos(angle) * e1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionRecovery:
+    """``PD |1 - 2 exp(-TI/T1) + exp(-TR/T1)| exp(-TE/T2)``: FLAIR, and MPRAGE to first order."""
+
+    tr: float
+    ti: float
+    te: float
+
+    def __call__(self, pd: Tensor, t1: Tensor, t2: Tensor) -> Tensor:
+        """Signal magnitude."""
+        recovered = 1 - 2 * torch.exp(-self.ti / t1) + torch.exp(-self.tr / t1)
+        return pd * recovered.abs() * torch.exp(-self.te / t2)
+
+
+Sequence = SpinEcho | SpoiledGradientEcho | InversionRecovery
+
+
+def null_time(t1: float, tr: float) -> float:
+    """Inversion time in ms at which a tissue gives no signal: ``T1 (ln 2 - ln(1 + exp(-TR/T1)))``."""
+    return t1 * (math.log(2.0) - math.log1p(math.exp(-tr / t1)))
+
+
+def _t1(rng: np.random.Generator) -> Sequence:
+    family = rng.integers(3)
+    if family == 0:
+        return SpinEcho(tr=rng.uniform(380, 750), te=rng.uniform(7, 20))
+    if family == 1:
+        return SpoiledGradientEcho(tr=rng.uniform(8, 30), flip=rng.uniform(15, 32))
+    return InversionRecovery(tr=rng.uniform(1900, 2600), ti=rng.uniform(850, 1150), te=rng.uniform(2, 5))
+
+
+def _t2(rng: np.random.Generator) -> Sequence:
+    return SpinEcho(tr=rng.uniform(2800, 8000), te=rng.uniform(75, 125))
+
+
+def _flair(rng: np.random.Generator) -> Sequence:
+    tr = rng.uniform(6000, 11000)
+    ti = null_time(_CSF_T1, tr) * rng.uniform(0.94, 1.04)
+    return InversionRecovery(tr=tr, ti=ti, te=rng.uniform(85, 150))
+
+
+def _pd(rng: np.random.Generator) -> Sequence:
+    return SpinEcho(tr=rng.uniform(2000, 4500), te=rng.uniform(10, 30))
+
+
+SEQUENCES: dict[Contrast, Callable[[np.random.Generator], Sequence]] = {
+    "T1": _t1,
+    "T1post": _t1,
+    "T2": _t2,
+    "FLAIR": _flair,
+    "PD": _pd,
+}
+"""Draws a plausible clinical sequence (1.5 to 3 T) for each contrast."""

@@ -1,0 +1,41 @@
+"""Noise physics of magnitude MR images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def rician(image: Tensor, sigma: float | Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """Magnitude of the image with complex Gaussian noise: ``sqrt((x + n1)^2 + n2^2)``.
+
+    Source: Gudbjartsson & Patz, "The Rician distribution of noisy MRI data", Magn Reson Med 1995.
+
+    Args:
+        image: any shape, non-negative.
+        sigma: standard deviation of each of the two parts, a number or a map that broadcasts; in the
+            unit of the image.
+        generator: source of randomness; None uses torch's own.
+    """
+    real = torch.randn(image.shape, generator=generator, dtype=image.dtype)
+    imaginary = torch.randn(image.shape, generator=generator, dtype=image.dtype)
+    return torch.sqrt((image + sigma * real) ** 2 + (sigma * imaginary) ** 2)
+
+
+def smooth_field(
+    shape: tuple[int, ...], knots: int, *, generator: torch.Generator | None = None, depth_knots: int = 2
+) -> Tensor:
+    """Smooth Gaussian random field: white noise on few knots, interpolated linearly.
+
+    Args:
+        shape: (d, h, w).
+        knots: along h and w.
+        depth_knots: along d.
+        generator: source of randomness.
+
+    Returns:
+        Field of the given shape, about unit variance at the knots.
+    """
+    coarse = torch.randn((1, 1, min(depth_knots, max(shape[0], 1)), knots, knots), generator=generator)
+    field = torch.nn.functional.interpolate(coarse, size=shape, mode="trilinear", align_corners=True)
+    return field[0, 0]

@@ -1,0 +1,163 @@
+"""Perfectly aligned multi-contrast slabs from a label map, by the MR signal equations.
+
+The idea of training on images simulated from label maps with random contrast is Billot et al., "SynthSeg",
+Med Image Anal 2023; here contrasts of one head share the same tissue maps, so that one can be learned from
+the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medgan_core.data import tissues
+from medgan_core.data.mr_signal import SEQUENCES, Contrast, Sequence
+from medgan_core.data.noise import smooth_field
+from medgan_core.data.tissues import INDEX, NAMES, TISSUES
+
+_FAT = TISSUES["fat"]
+_PERCENTILE = 0.995
+
+
+def tissue_map(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Tissue numbers (see `tissues.NAMES`) of a map with FreeSurfer-style labels, any shape."""
+    top = max(int(labels.max(initial=0)), max(tissues.TISSUE_OF_LABEL)) + 1
+    table = np.full(top, INDEX["grey"], dtype=np.uint8)
+    table[tissues.EXTRA_CEREBRAL :] = INDEX["soft"]
+    table[0] = INDEX["air"]
+    for label, tissue in tissues.TISSUE_OF_LABEL.items():
+        table[label] = tissue
+    return table[np.clip(labels, 0, top - 1)]
+
+
+@dataclass(frozen=True)
+class Head:
+    """One simulated patient: relaxation times per tissue, and the sequence of each contrast.
+
+    Args:
+        pd: per tissue number.
+        t1: in ms.
+        t2: in ms.
+        t1_enhanced: T1 in ms after contrast agent.
+        sequences: by contrast.
+    """
+
+    pd: Tensor
+    t1: Tensor
+    t2: Tensor
+    t1_enhanced: Tensor
+    sequences: dict[Contrast, Sequence]
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> Head:
+        """A random patient and protocol."""
+        table = [TISSUES[name] for name in NAMES]
+        spread = np.array([t.spread for t in table])
+        pd, t1, t2 = (
+            np.array([getattr(t, name) for t in table]) * np.exp(spread * rng.standard_normal(len(table)))
+            for name in ("pd", "t1", "t2")
+        )
+        shortened = np.where([t.enhances for t in table], rng.uniform(0.15, 0.6, len(table)), 0.98)
+        as_tensor = [torch.tensor(v, dtype=torch.float32) for v in (pd, t1, t2, t1 * shortened)]
+        return Head(*as_tensor, sequences={name: draw(rng) for name, draw in SEQUENCES.items()})
+
+    def scale(self, contrast: Contrast, counts: Tensor) -> float:
+        """The 99.5th percentile of a contrast over a head with so many voxels of each tissue (no air)."""
+        t1 = self.t1_enhanced if contrast == "T1post" else self.t1
+        signal = self.sequences[contrast](self.pd, t1, self.t2)
+        order = signal.argsort()
+        weight = counts.clone()
+        weight[INDEX["air"]] = 0
+        share = weight[order].cumsum(0) / weight.sum().clamp(min=1)
+        return float(signal[order][int((share < _PERCENTILE).sum().clamp(max=len(order) - 1))])
+
+
+def signals(
+    labels: Tensor, head: Head, contrasts: tuple[Contrast, ...], generator: torch.Generator, texture: float
+) -> Tensor:
+    """Signal of each contrast at every voxel, before any effect of the scanner.
+
+    Args:
+        labels: tissue numbers (d, h, w), uint8.
+        head: the patient.
+        contrasts: which to compute.
+        generator: source of randomness of the texture that all contrasts share.
+        texture: standard deviation of the logarithm of T1, T2 and PD within a tissue.
+
+    Returns:
+        (contrasts, d, h, w), on the scale of proton density.
+    """
+    index = labels.long()
+    shape = tuple(labels.shape)
+    fine = torch.randn(shape, generator=generator)
+    coarse = smooth_field((shape[0], shape[1], shape[2]), 24, generator=generator, depth_knots=3)
+    variation = texture * (0.5 * fine + coarse)
+    other = texture * smooth_field((shape[0], shape[1], shape[2]), 32, generator=generator, depth_knots=3)
+    pd = head.pd[index] * (1 + 0.3 * variation)
+    t2 = head.t2[index] * torch.exp(variation + 0.5 * other)
+    fat = _fat_share(index, generator)
+    pd = pd + fat * (_FAT.pd - pd)
+    t2 = t2 + fat * (_FAT.t2 - t2)
+    out = torch.empty((len(contrasts), *shape))
+    for n, contrast in enumerate(contrasts):
+        t1 = (head.t1_enhanced if contrast == "T1post" else head.t1)[index] * torch.exp(variation)
+        t1 = t1 + fat * (_FAT.t1 - t1)
+        out[n] = head.sequences[contrast](pd, t1, t2)
+    return out
+
+
+def _fat_share(index: Tensor, generator: torch.Generator) -> Tensor:
+    """Share of fat per voxel: patches within soft tissue, none elsewhere."""
+    mixed = torch.tensor([TISSUES[name].mixed for name in NAMES])[index]
+    if not mixed.any():
+        return torch.zeros(index.shape)
+    field = smooth_field((index.shape[0], index.shape[1], index.shape[2]), 20, generator=generator)
+    return torch.sigmoid(4.0 * (field + 0.3)) * mixed
+
+
+def add_lesions(labels: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+    """Paint multiple-sclerosis-like spots or one tumour with oedema into the brain, in place.
+
+    Args:
+        labels: tissue numbers (d, h, w).
+        rng: draws what is painted.
+        generator: draws its shape.
+
+    Returns:
+        The same tensor.
+    """
+    white = (labels == INDEX["white"]).nonzero()
+    if len(white) < 200:
+        return labels
+    wobble = smooth_field((labels.shape[0], labels.shape[1], labels.shape[2]), 24, generator=generator)
+    kind = rng.random()
+    if kind < 0.4:
+        for _ in range(int(rng.integers(1, 12))):
+            centre = white[int(rng.integers(len(white)))]
+            spot = _ball(labels, centre, rng.uniform(1.5, 6.0), wobble) & (labels == INDEX["white"])
+            labels[spot] = INDEX["ms lesion"]
+    elif kind < 0.6:
+        centre = white[int(rng.integers(len(white)))]
+        radius = rng.uniform(8, 28)
+        brain = _brain(labels)
+        white_only = labels == INDEX["white"]
+        labels[_ball(labels, centre, radius * rng.uniform(1.2, 1.9), wobble) & white_only] = INDEX["oedema"]
+        labels[_ball(labels, centre, radius, wobble) & brain] = INDEX["tumour"]
+        if rng.random() < 0.7:
+            labels[_ball(labels, centre, radius * rng.uniform(0.4, 0.85), wobble) & brain] = INDEX["necrosis"]
+    return labels
+
+
+def _ball(labels: Tensor, centre: Tensor, radius: float, wobble: Tensor) -> Tensor:
+    axes = [torch.arange(n, dtype=torch.float32) - float(c) for n, c in zip(labels.shape, centre, strict=True)]
+    distance = (axes[0][:, None, None] ** 2 + axes[1][None, :, None] ** 2 + axes[2][None, None, :] ** 2).sqrt()
+    return distance < radius * (1 + 0.35 * wobble)
+
+
+def _brain(labels: Tensor) -> Tensor:
+    inside = [INDEX[n] for n in ("grey", "deep grey", "pallidum", "white", "brainstem", "oedema", "choroid")]
+    return torch.isin(labels, torch.tensor(inside, dtype=labels.dtype))

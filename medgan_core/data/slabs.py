@@ -1,0 +1,215 @@
+"""Slabs for training: a few neighbouring slices of several contrasts, simulated or from real patients.
+
+All arrays run (contrast, slice, i, j) as `preprocess.forward` orients volumes: slices along their own axis,
+i and j along +R, +A or +S. Intensities are divided by the 99.5th percentile of the foreground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from medgan_core.data.mr_signal import Contrast
+from medgan_core.data.noise import smooth_field
+from medgan_core.data.simulation import Head, add_lesions, signals, tissue_map
+from medgan_core.data.tissues import EXTRA_CEREBRAL, NAMES
+
+CONTRASTS: tuple[Contrast, ...] = ("T1", "T1post", "T2", "FLAIR", "PD")
+_SUBSLICES = 3
+_PLANES = ((2, 0, 1), (2, 0, 1), (2, 0, 1), (1, 0, 2), (0, 1, 2))
+"""Axial three times in five, coronal and sagittal once each: (slice, i, j) axes of an RAS array."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Aligned contrasts of one place in one head.
+
+    Args:
+        images: (contrasts in the order of `CONTRASTS`, slices, i, j), zeros where not available.
+        available: per contrast.
+    """
+
+    images: Tensor
+    available: tuple[bool, ...]
+
+
+class SlabSource(Protocol):
+    """Where slabs come from."""
+
+    def draw(self, rng: np.random.Generator, generator: torch.Generator) -> Slab:
+        """One random slab, a function of the two generators alone."""
+        ...
+
+
+class SimulatedSlabs:
+    """Slabs simulated from label maps.
+
+    Args:
+        maps: RAS label maps at 1 mm, (i, j, k), FreeSurfer-style numbers.
+        slices: of a slab (odd).
+        size: pixels along i and j.
+        stripped: share of slabs without anything outside of the brain.
+    """
+
+    def __init__(
+        self, maps: Sequence[NDArray[np.integer]], *, slices: int, size: int, stripped: float = 0.35
+    ) -> None:
+        self._maps = [tissue_map(m) for m in maps]
+        self._brains = [(m > 0) & (m < EXTRA_CEREBRAL) for m in maps]
+        self._counts = [_tissue_counts(m) for m in self._maps]
+        self._brain_counts = [
+            _tissue_counts(m[b]) for m, b in zip(self._maps, self._brains, strict=True)
+        ]
+        self._slices, self._size, self._stripped = slices, size, stripped
+
+    def draw(self, rng: np.random.Generator, generator: torch.Generator) -> Slab:
+        """One simulated slab with all contrasts."""
+        which = int(rng.integers(len(self._maps)))
+        stripped = bool(rng.random() < self._stripped)
+        plane = _PLANES[int(rng.integers(len(_PLANES)))]
+        tissue = self._maps[which].transpose(plane)
+        thickness = float(rng.choice((1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5)))
+        index, subslices = self._locations(tissue.shape, thickness, rng, generator)
+        labels = _take(tissue, index)
+        if stripped:
+            labels = labels * _take(self._brains[which].transpose(plane), index)
+        tensor = add_lesions(torch.from_numpy(labels), rng, generator)
+        head = Head.draw(rng)
+        texture = float(rng.uniform(0.02, 0.10))
+        fine = signals(tensor, head, CONTRASTS, generator, texture)
+        thick = fine.unflatten(1, (self._slices, subslices)).mean(2)
+        blurred = torch.stack([_blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
+        counts = (self._brain_counts if stripped else self._counts)[which]
+        scales = torch.tensor([head.scale(c, counts) for c in CONTRASTS])
+        return Slab(blurred / scales[:, None, None, None].clamp(min=1e-3), (True,) * len(CONTRASTS))
+
+    def _locations(
+        self,
+        shape: tuple[int, ...],
+        thickness: float,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]], int]:
+        """Voxels (slice, i, j) to look at: sub-slices of thick slices under an in-plane deformation."""
+        subslices = min(_SUBSLICES, int(np.ceil(thickness)))
+        reach = thickness * self._slices / 2
+        middle = rng.uniform(min(0.12 * shape[0] + reach, shape[0] / 2), max(0.97 * shape[0] - reach, shape[0] / 2))
+        starts = middle + (np.arange(self._slices) - self._slices / 2) * thickness
+        offsets = (np.arange(subslices) + 0.5) * thickness / subslices
+        depth = np.floor((starts[:, None] + offsets[None]).ravel()).astype(np.intp)
+        angle, pixel = rng.normal(0, 0.1), np.exp(rng.uniform(np.log(0.68), np.log(1.3)))
+        stretch = np.exp(rng.normal(0, 0.05))
+        size = self._size
+        axis = (np.arange(size) - size / 2) * pixel
+        u, v = np.meshgrid(axis * stretch, axis / stretch, indexing="ij")
+        warp = smooth_field((2, size, size), 6, generator=generator).numpy() * rng.uniform(0, 5)
+        centre = [n / 2 + rng.uniform(-0.3, 0.3) * max(0.0, n - 0.5 * size * pixel) for n in shape[1:]]
+        i = np.floor(centre[0] + np.cos(angle) * u - np.sin(angle) * v + warp[0]).astype(np.intp)
+        j = np.floor(centre[1] + np.sin(angle) * u + np.cos(angle) * v + warp[1]).astype(np.intp)
+        return (depth[:, None, None], i[None], j[None]), subslices
+
+
+class RealSlabs:
+    """Slabs cut from preprocessed studies.
+
+    Args:
+        studies: arrays (contrasts in the order of `CONTRASTS`, i, j, k), zeros where not available, any float.
+        available: per study and contrast.
+        isotropic: per study; then slices are also cut along other axes and averaged to thicker ones.
+        slices: of a slab (odd).
+        size: pixels along i and j; smaller studies are padded with zeros.
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[NDArray[np.floating]],
+        available: Sequence[tuple[bool, ...]],
+        isotropic: Sequence[bool],
+        *,
+        slices: int,
+        size: int,
+    ) -> None:
+        self._studies, self._available, self._isotropic = list(studies), list(available), list(isotropic)
+        self._slices, self._size = slices, size
+
+    def draw(self, rng: np.random.Generator, generator: torch.Generator) -> Slab:
+        """One slab of a random study."""
+        which = int(rng.integers(len(self._studies)))
+        study = self._studies[which]
+        step = 1
+        if self._isotropic[which]:
+            plane = _PLANES[int(rng.integers(len(_PLANES)))]
+            study = study.transpose(0, 1 + plane[1], 1 + plane[2], 1 + plane[0])
+            step = int(rng.choice((1, 1, 1, 2, 3, 5)))
+        middle = int(rng.integers(study.shape[3]))
+        starts = middle + (np.arange(self._slices) - self._slices // 2) * step
+        depth = np.clip(starts[:, None] + np.arange(step)[None], 0, study.shape[3] - 1)
+        zoom = float(rng.uniform(0.85, 1.2)) if rng.random() < 0.35 else 1.0
+        window = max(16, round(self._size * zoom))
+        piece = _window(study[:, :, :, depth.ravel()], window, rng).astype(np.float32)
+        piece = piece.reshape(*piece.shape[:3], self._slices, step).mean(-1)
+        images = torch.from_numpy(np.ascontiguousarray(piece.transpose(0, 3, 1, 2)))
+        if window != self._size:
+            images = functional.interpolate(
+                images, size=(self._size, self._size), mode="bilinear", antialias=True, align_corners=False
+            )
+        if rng.random() < 0.5:
+            images = images.flip(2)
+        return Slab(images, self._available[which])
+
+
+class MixedSlabs:
+    """Draws from the second source with the given probability, else from the first."""
+
+    def __init__(self, first: SlabSource, second: SlabSource, share_of_second: float) -> None:
+        self._first, self._second, self._share = first, second, share_of_second
+
+    def draw(self, rng: np.random.Generator, generator: torch.Generator) -> Slab:
+        """One slab of either source."""
+        return (self._second if rng.random() < self._share else self._first).draw(rng, generator)
+
+
+def _take(
+    array: NDArray[np.generic], index: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+) -> NDArray[np.uint8]:
+    """Voxels at integer places (broadcast), zero outside of the array."""
+    inside = np.ones((1, 1, 1), dtype=bool)
+    safe = []
+    for place, count in zip(index, array.shape, strict=True):
+        inside = inside & (place >= 0) & (place < count)
+        safe.append(np.clip(place, 0, count - 1))
+    return cast("NDArray[np.uint8]", (array[tuple(safe)] * inside).astype(np.uint8))
+
+
+def _tissue_counts(tissue: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.bincount(tissue.ravel(), minlength=len(NAMES)).astype(np.float32))
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur in plane, (slices, i, j), 5 taps."""
+    taps = torch.exp(-0.5 * (torch.arange(-2, 3) / sigma) ** 2)
+    taps = taps / taps.sum()
+    out = functional.conv2d(image[:, None], taps.view(1, 1, 5, 1), padding=(2, 0))
+    return functional.conv2d(out, taps.view(1, 1, 1, 5), padding=(0, 2))[:, 0]
+
+
+def _window(study: NDArray[np.floating], size: int, rng: np.random.Generator) -> NDArray[np.floating]:
+    """A random in-plane window of (c, i, j, k), padded with zeros when the study is smaller."""
+    for axis in (1, 2):
+        count = study.shape[axis]
+        if count < size:
+            pad = [(0, 0)] * 4
+            before = int(rng.integers(size - count + 1))
+            pad[axis] = (before, size - count - before)
+            study = np.pad(study, pad)
+        else:
+            start = int(rng.integers(count - size + 1))
+            study = study.take(range(start, start + size), axis=axis)
+    return study

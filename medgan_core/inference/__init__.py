@@ -1,0 +1,10 @@
+"""How a network is applied to a whole volume: back ends, plan, tiles, and the trust map."""
+
+from medgan_core.inference.apply import Applied, apply
+from medgan_core.inference.compiled import Compiled
+from medgan_core.inference.plan import Plan
+from medgan_core.inference.prepare import prepare
+from medgan_core.inference.slabs import Signature, slabs
+from medgan_core.inference.trust import expected_error
+
+__all__ = ["Applied", "Compiled", "Plan", "Signature", "apply", "expected_error", "prepare", "slabs"]

@@ -1,0 +1,63 @@
+"""Back ends by name, each hidden in one file, and the order in which they are tried.
+
+A back end is a function ``attempts(network, precision, device, example)`` that yields runners, the
+quickest to make first; a runner takes a float32 batch (n, c, h, w) on the device, with any n and with
+h, w multiples of the network's, and gives a float32 batch there. The caller checks what it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from medgan_core.inference.backends import eager, ort, vino
+
+Runner = Callable[[Tensor], Tensor]
+Attempts = Callable[[nn.Module, str, torch.device, Tensor], Iterator[Runner]]
+
+BACKENDS: dict[str, Attempts] = {
+    "openvino": vino.attempts,
+    "onnxruntime": ort.attempts,
+    "torch": eager.attempts,
+}
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+_PACKAGES = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnxscript"), "torch": ("torch",)}
+_OFFERED: dict[str, dict[str, tuple[str, ...]]] = {
+    # Quickest first. Measured on two cores with AVX-512 BF16 (benchmarks/speed.py): OpenVINO bf16, then
+    # OpenVINO fp32, ONNX Runtime fp32, torch fp32. bf16 goes before fp16 for its range.
+    "cpu": {"openvino": ("bf16", "fp32"), "onnxruntime": ("fp32",), "torch": ("fp32", "bf16")},
+    "cuda": {"torch": ("bf16", "fp16", "fp32")},
+}
+
+
+def installed(name: str) -> bool:
+    """Whether the packages a back end needs are there."""
+    return all(find_spec(package) is not None for package in _PACKAGES[name])
+
+
+def candidates(
+    device: torch.device, *, backend: str = "auto", precision: str = "auto"
+) -> list[tuple[str, str]]:
+    """(back end, precision) to try on a device, quickest first; an "auto" leaves the choice open."""
+    return [
+        (name, kind)
+        for name, kinds in _OFFERED.get(device.type, {}).items()
+        for kind in kinds
+        if backend in ("auto", name)
+        and precision in ("auto", kind)
+        and installed(name)
+        and (kind != "bf16" or bf16_is_native(name, device))
+    ]
+
+
+def bf16_is_native(name: str, device: torch.device) -> bool:
+    """Whether a back end has bfloat16 matrix instructions on a device (emulated, it would be slower)."""
+    if name == "openvino":
+        return vino.bf16_is_native()
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return True

@@ -1,0 +1,69 @@
+"""Progress out, cancel in: the one small object passed down to everything that takes time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from medgan_core.errors import CancelledError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: fraction in [0, 1], stage in words, seconds gone and (if known) left."""
+
+    fraction: float
+    stage: str
+    elapsed_s: float
+    remaining_s: float | None
+
+
+class Monitor:
+    """Reports progress and raises `CancelledError` when asked to stop.
+
+    Args:
+        progress: called with a `Progress` at every step; None for silence.
+        cancel: polled at every step; True ends the run.
+    """
+
+    def __init__(
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> None:
+        self._progress = progress
+        self._cancel = cancel
+        self._start = time.monotonic()
+        self._low, self._high, self._stage = 0.0, 1.0, ""
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, until: float) -> Iterator[None]:
+        """Name a stage and the fraction of the whole run that is done when it ends.
+
+        The seconds each stage took are kept in `seconds`.
+        """
+        self._low, self._high, self._stage = self._high if self.seconds else 0.0, until, name
+        begin = time.monotonic()
+        self.step(0.0)
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
+
+    def step(self, done: float) -> None:
+        """Report the fraction `done` of the current stage, in [0, 1].
+
+        Raises:
+            CancelledError: when the caller asked to stop.
+        """
+        if self._cancel is not None and self._cancel():
+            raise CancelledError()
+        if self._progress is None:
+            return
+        fraction = self._low + (self._high - self._low) * min(max(done, 0.0), 1.0)
+        elapsed = time.monotonic() - self._start
+        remaining = elapsed * (1.0 - fraction) / fraction if fraction > 0.02 else None
+        self._progress(Progress(fraction, self._stage, elapsed, remaining))

@@ -1,0 +1,114 @@
+"""A U-Net that reads a slab of neighbouring slices and predicts the middle one.
+
+Working half way between 2D and 3D suits clinical volumes, whose slices are often 3 to 7 mm apart: the
+slices are never resampled, and neighbours still help. No layer takes statistics over its input, so a
+tile computes exactly what the whole slice would (away from its border), and any size works.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_FIRST_LOG_SCALE = -3.0
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(x)))``, 3x3, the same width, no normalisation.
+
+    The second convolution starts at zero, so a deep stack starts as the identity (Zhang et al., "Fixup
+    initialization", ICLR 2019, without its scalar biases).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, h, w) to the same shape."""
+        return x + self.second(torch.relu(self.first(x)))
+
+
+class SlabUNet(nn.Module):
+    """Residual U-Net on pixel-unshuffled slabs, with a scale head for the expected error.
+
+    The first step folds 2x2 pixels into channels (Shi et al. 2016 backwards, as in FFDNet, Zhang et al.
+    2018), which takes the costly full-resolution layers away; the last one unfolds them.
+
+    Args:
+        contrasts: images in the slab; the input has ``contrasts * slices`` channels, contrast first.
+        slices: neighbouring slices (odd); the middle one is predicted.
+        presence: append one constant channel per contrast that says whether it is there (1) or not (0).
+        outputs: predicted images; the output has ``2 * outputs`` channels: values, then log scales.
+        widths: channels at 1/2, 1/4, ... of the resolution.
+        blocks: residual blocks at each resolution, on the way down and on the way up.
+        residual: add the middle slice of each contrast to the values (needs contrasts == outputs).
+    """
+
+    spatial_dims = 2
+
+    def __init__(
+        self,
+        *,
+        contrasts: int,
+        outputs: int,
+        slices: int = 3,
+        presence: bool = False,
+        widths: tuple[int, ...] = (48, 96, 128, 160),
+        blocks: int = 1,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.contrasts, self.outputs, self.slices = contrasts, outputs, slices
+        self.presence, self.residual = presence, residual
+        self.in_channels = contrasts * (slices + int(presence))
+        self.multiple = 2 ** len(widths)
+        self.stem = nn.Conv2d(4 * self.in_channels, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(width) for _ in range(blocks))) for width in widths
+        )
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.grow = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(b, a, 1), nn.Upsample(scale_factor=2, mode="nearest"))
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(2 * width, width, 3, padding=1),
+                *(ResidualBlock(width) for _ in range(blocks)),
+            )
+            for width in widths[:-1]
+        )
+        self.head = nn.Conv2d(widths[0], 4 * outputs, 3, padding=1)
+        self.scale = nn.Sequential(
+            nn.Conv2d(widths[0], widths[0] // 2, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(widths[0] // 2, 4 * outputs, 3, padding=1),
+        )
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.scale[2].weight)
+        nn.init.constant_(self.scale[2].bias, _FIRST_LOG_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) with h, w multiples of `multiple` to (n, 2 * outputs, h, w)."""
+        features = self.stem(nn.functional.pixel_unshuffle(x, 2))
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.down):
+            features = block(features)
+            if level < len(self.shrink):
+                skips.append(features)
+                features = self.shrink[level](features)
+        for level in reversed(range(len(self.up))):
+            features = self.up[level](torch.cat([self.grow[level](features), skips[level]], dim=1))
+        values = nn.functional.pixel_shuffle(self.head(features), 2)
+        # The error is learned from the features as they are, so predicting it costs the image nothing.
+        log_scales = nn.functional.pixel_shuffle(self.scale(features.detach()), 2)
+        if self.residual:
+            values = values + x[:, self.slices // 2 : self.contrasts * self.slices : self.slices]
+        return torch.cat([values, log_scales], dim=1)

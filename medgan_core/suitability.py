@@ -1,0 +1,178 @@
+"""Does an input look like what a model's card was made for? Rows for the report, and a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from medgan_core.card import Domain
+from medgan_core.errors import InputError
+from medgan_core.foreground import foreground, percentile_scale
+from medgan_core.preprocess import slice_axes
+from medgan_core.report import Row, Verdict
+from medgan_core.volume import Volume
+
+GATE_GRID = (40, 48, 40)
+GATE_SPACING_MM = 5.0
+GATE_CLASSES = ("brain", "T1", "T1post", "T2", "FLAIR", "PD")
+"""Logits of the gate: the first says whether it is a head or brain in MR, the others which contrast."""
+
+_LOOKALIKE = {"T1": ("T1", "T1post"), "T1post": ("T1", "T1post"), "T2": ("T2", "PD")}
+_BRAIN_REFUSE, _BRAIN_CAUTION = 0.05, 0.5
+_CONTRAST_REFUSE, _CONTRAST_CAUTION = 0.02, 0.3
+
+
+def check_voxels(key: str, volume: Volume) -> None:
+    """Refuse what no model can work on.
+
+    Raises:
+        InputError: for several channels or an image without any contrast.
+    """
+    if volume.channels != 1:
+        raise InputError(
+            f"The input {key} has several channels",
+            expected="one channel",
+            got=f"{volume.channels}",
+            action="give one image per input",
+        )
+    data = volume.data[0]
+    finite = data[np.isfinite(data)] if data.dtype.kind == "f" else data
+    if finite.size == 0 or finite.max() == finite.min():
+        raise InputError(
+            f"The input {key} is constant, there is no image in it",
+            expected="an image with some contrast",
+            got=f"every voxel is {finite.flat[0] if finite.size else 'not finite'}",
+            action="choose another volume",
+        )
+
+
+def geometry_rows(domain: Domain, key: str, volume: Volume) -> list[Row]:
+    """Spacing and field of view against the card's limits."""
+    spacing, extent = volume.geometry.spacing, volume.geometry.extent
+    low, high = domain.spacing_mm
+    near, far = domain.extent_mm
+    return [
+        Row(
+            f"{key}: voxel size",
+            " x ".join(f"{s:.3g}" for s in spacing),
+            "mm",
+            f"{low:g} to {high:g}",
+            _within(spacing, low, high),
+        ),
+        Row(
+            f"{key}: field of view",
+            " x ".join(f"{e:.0f}" for e in extent),
+            "mm",
+            f"{near:g} to {far:g}",
+            _within(extent, near, far),
+        ),
+    ]
+
+
+def _within(values: tuple[float, ...], low: float, high: float) -> Verdict:
+    """Pass inside the limits, caution up to a quarter outside of them, else fail."""
+    if all(low <= v <= high for v in values):
+        return "pass"
+    return "caution" if all(0.75 * low <= v <= 1.25 * high for v in values) else "fail"
+
+
+def gate_rows(
+    domain: Domain, volumes: Mapping[str, Volume], gate: nn.Module
+) -> list[Row]:
+    """Anatomy and contrast of each input as the gate sees them.
+
+    Args:
+        domain: of the card; not strict turns a refusal into caution.
+        volumes: inputs by key; keys that name no contrast are judged on anatomy alone.
+        gate: network on (n, 1, *GATE_GRID) giving logits (n, len(GATE_CLASSES)).
+    """
+    batch = torch.from_numpy(np.stack([coarse(v)[None] for v in volumes.values()]))
+    with torch.inference_mode():
+        logits = gate(batch).numpy()
+    rows: list[Row] = []
+    worst: Verdict = "fail" if domain.strict else "caution"
+    for (key, _), one in zip(volumes.items(), logits, strict=True):
+        brain = float(1 / (1 + np.exp(-one[0])))
+        rows.append(
+            Row(
+                f"{key}: looks like a {domain.anatomy} in {domain.modality}",
+                round(brain, 3),
+                "probability",
+                f"refused below {_BRAIN_REFUSE:g}" if domain.strict else f"caution below {_BRAIN_CAUTION:g}",
+                _graded(brain, _BRAIN_REFUSE, _BRAIN_CAUTION, worst),
+            )
+        )
+        if key in GATE_CLASSES and brain >= _BRAIN_REFUSE:
+            rows.append(_contrast_row(key, one[1:], worst))
+    return rows
+
+
+def _contrast_row(key: str, logits: NDArray[np.float32], worst: Verdict) -> Row:
+    share = np.exp(logits - logits.max())
+    share /= share.sum()
+    names = GATE_CLASSES[1:]
+    expected = float(sum(share[names.index(n)] for n in _LOOKALIKE.get(key, (key,))))
+    seen = names[int(share.argmax())]
+    return Row(
+        f"{key}: contrast looks like {seen}",
+        round(expected, 3),
+        f"probability of {key}",
+        f"refused below {_CONTRAST_REFUSE:g}",
+        _graded(expected, _CONTRAST_REFUSE, _CONTRAST_CAUTION, worst),
+    )
+
+
+def _graded(value: float, refuse: float, caution: float, worst: Verdict) -> Verdict:
+    if value < refuse:
+        return worst
+    return "caution" if value < caution else "pass"
+
+
+def coarse(volume: Volume) -> NDArray[np.float32]:
+    """The volume as the gate sees it: 5 mm grid, RAS order, foreground in the middle and scaled to 1.
+
+    Returns:
+        `GATE_GRID` (i, j, k), float32, zeros outside of the volume.
+    """
+    spacing = np.array(volume.geometry.spacing)
+    data = np.nan_to_num(np.asarray(volume.data[0], dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    axes, flips = _ras(volume)
+    data = np.flip(data.transpose(axes), flips) if flips else data.transpose(axes)
+    spacing = spacing[list(axes)]
+    size = [max(1, round(n * s / GATE_SPACING_MM)) for n, s in zip(data.shape, spacing, strict=True)]
+    stride = [max(1, int(GATE_SPACING_MM / s / 4)) for s in spacing]
+    thin = torch.from_numpy(np.ascontiguousarray(data[:: stride[0], :: stride[1], :: stride[2]]))
+    small = nn.functional.interpolate(thin[None, None], size=size, mode="area")[0, 0].numpy()
+    return centred(small)
+
+
+def centred(small: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale a 5 mm volume and place its foreground in the middle of the gate's grid."""
+    mask = foreground(small)
+    scaled = np.clip(small / percentile_scale(small, mask), -1.0, 2.0)
+    where = np.argwhere(mask)
+    middle = (where.min(0) + where.max(0) + 1) // 2 if len(where) else np.array(small.shape) // 2
+    out = np.zeros(GATE_GRID, dtype=np.float32)
+    source, target = [], []
+    for centre, count, size in zip(middle, small.shape, GATE_GRID, strict=True):
+        start = int(centre) - size // 2
+        low, high = max(0, start), min(count, start + size)
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    out[tuple(target)] = scaled[tuple(source)]
+    return out
+
+
+def _ras(volume: Volume) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Source axis behind R, A and S, and which of these must be flipped."""
+    axes, flips = slice_axes(volume.geometry)
+    directions = np.abs(volume.geometry.affine[:3, :3] / np.array(volume.geometry.spacing))
+    world = [int(directions[:, a].argmax()) for a in axes]
+    if sorted(world) != [0, 1, 2]:
+        return axes, flips
+    order = tuple(axes[world.index(w)] for w in range(3))
+    return order, tuple(w for w in range(3) if world.index(w) in flips)

@@ -1,0 +1,33 @@
+"""Where the brain models' data come from, as their cards say it."""
+
+from __future__ import annotations
+
+from medgan_core.card import DataSource
+
+SOURCES = (
+    DataSource(
+        name="SynthSeg training label maps (simulated heads)",
+        patients=14,
+        licence="Apache-2.0 (repository)",
+        citation="Billot et al., Medical Image Analysis 2023",
+        note="label maps only; images were simulated with MR signal equations",
+    ),
+    DataSource(
+        name="Open MS Data, cross-sectional (T1, T1 after contrast agent, T2, FLAIR in MNI space)",
+        patients=2,
+        licence="CC BY",
+        citation="Lesjak et al., Neuroinformatics 2017, doi:10.1007/s12021-017-9348-7",
+    ),
+    DataSource(
+        name="Open MS Data, longitudinal (T1, T2, FLAIR, thick slices)",
+        patients=5,
+        licence="CC BY",
+        citation="Lesjak et al., Neuroinformatics 2016",
+    ),
+    DataSource(
+        name="Brain-Tumor-Progression (T1, T1 after contrast agent, T2, FLAIR, thick slices)",
+        patients=4,
+        licence="CC BY 3.0",
+        citation="Schmainda & Prah 2018, TCIA, doi:10.7937/K9/TCIA.2018.15quzvnb",
+    ),
+)

@@ -1,0 +1,60 @@
+"""Slabs of simulated and real heads, as the recipes on brain MR share them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medgan_core.data.manifest import Manifest, folds
+from medgan_core.data.slabs import MixedSlabs, RealSlabs, SimulatedSlabs, SlabSource
+from medgan_core.data.studies import heads, label_maps, prepare
+from medgan_core.preprocess import Preprocess
+
+
+def brain_slabs(
+    data: Path,
+    *,
+    slices: int,
+    size: int,
+    real_share: float,
+    fold: int,
+    preprocess: Preprocess,
+    validation: bool,
+) -> SlabSource:
+    """Slabs for training, or of what is left out of it.
+
+    Args:
+        data: folder with the manifest.
+        slices: of a slab.
+        size: pixels along its sides.
+        real_share: probability of a real slab.
+        fold: cross-validation fold (0, 1, 2) whose patients are left out; -1 leaves none out.
+        preprocess: of the model.
+        validation: label maps of the validation split and the fold's patients instead.
+    """
+    manifest = Manifest.load(data)
+    split = "val" if validation else "train"
+    maps = label_maps([s for s in manifest.select(labels=["labels"], coverage=["head"]) if s.split == split])
+    simulated = SimulatedSlabs(maps, slices=slices, size=size)
+    if real_share <= 0:
+        return simulated
+    everyone = heads(manifest)
+    out = folds(everyone)[fold] if fold >= 0 else set()
+    chosen = [s for s in everyone if (s.patient in out) == validation] or everyone
+    prepared = [prepare(s, preprocess) for s in chosen]
+    real = RealSlabs(
+        [p.array for p in prepared],
+        [p.available for p in prepared],
+        [p.isotropic for p in prepared],
+        slices=slices,
+        size=size,
+    )
+    return MixedSlabs(simulated, real, 1.0 if validation else real_share)
+
+
+def generators(seed: int, number: int) -> tuple[np.random.Generator, torch.Generator]:
+    """The two sources of randomness of one sample."""
+    rng = np.random.default_rng((seed, number))
+    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))

@@ -1,0 +1,177 @@
+"""One network for every pair of contrasts: any of T1, T1post, T2, FLAIR in, T1, T2, FLAIR out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medgan_core import networks
+from medgan_core.card import Architecture, Domain, ModelCard, Port, Training, Weights
+from medgan_core.data.augmentation import scanner_effects
+from medgan_core.data.slabs import SlabSource
+from medgan_core.losses.laplace import laplace_nll
+from medgan_core.losses.robust import charbonnier
+from medgan_core.losses.structure import ssim_loss
+from medgan_core.preprocess import Preprocess
+from medgan_core.training.recipe import Forward, Recipe
+from medgan_core.training.recipes.brain_data import SOURCES
+from medgan_core.training.recipes.sources import brain_slabs, generators
+
+INPUTS = ("T1", "T1post", "T2", "FLAIR")
+TARGETS = ("T1", "T2", "FLAIR")
+_TARGET_INPUT = tuple(INPUTS.index(t) for t in TARGETS)
+_BACKGROUND_WEIGHT = 0.15
+PREPROCESS = Preprocess(in_plane_mm=(0.65, 1.3), crop_margin_mm=8.0, output="translated")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translate(Recipe):
+    """Supervised translation with missing inputs and a predicted error.
+
+    Args:
+        slices: of a slab.
+        size: pixels along its sides.
+        real_share: probability that a slab comes from a patient, not from the simulation.
+        fold: cross-validation fold left out, -1 for none.
+        widths: of the network.
+        ssim: weight of the structural loss.
+        nll: weight of the likelihood that trains the predicted error.
+    """
+
+    name: ClassVar[str] = "brain-mr-translate"
+
+    slices: int = 3
+    size: int = 192
+    real_share: float = 0.0
+    fold: int = -1
+    widths: tuple[int, ...] = (48, 96, 128, 160)
+    ssim: float = 0.15
+    nll: float = 0.05
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network of the card."""
+        options = {
+            "contrasts": len(INPUTS),
+            "outputs": len(TARGETS),
+            "slices": self.slices,
+            "presence": True,
+            "widths": list(self.widths),
+        }
+        return Architecture(name="slab-unet", options=options)
+
+    def network(self) -> nn.Module:
+        """A `SlabUNet` with random weights."""
+        return networks.build(**asdict(self.architecture))
+
+    def samples(self, data: Path, *, validation: bool) -> TranslateSamples:
+        """Slabs with some contrasts hidden."""
+        source = brain_slabs(
+            data,
+            slices=self.slices,
+            size=self.size,
+            real_share=self.real_share,
+            fold=self.fold,
+            preprocess=PREPROCESS,
+            validation=validation,
+        )
+        return TranslateSamples(source, seed=self.seed + 1_000_003 * validation)
+
+    def loss(self, forward: Forward, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """Charbonnier and structural loss on hidden contrasts, likelihood of the predicted error."""
+        inputs = batch["input"].contiguous(memory_format=torch.channels_last)
+        value, log_scale = forward(inputs).chunk(2, dim=1)
+        truth, weight = batch["truth"], batch["weight"]
+        total = weight.sum().clamp(min=1)
+        residual = value - truth
+        error = (charbonnier(residual) * weight).sum() / total
+        structure = (ssim_loss(value * weight.clamp(max=1), truth * weight.clamp(max=1)) * weight).sum() / total
+        likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
+        loss = error + self.ssim * structure + self.nll * likelihood
+        mae = float((residual.detach().abs() * weight).sum() / total)
+        return loss, {"mae": mae, "ssim": 1 - float(structure.detach()), "nll": float(likelihood.detach())}
+
+    def card(self, training: Training) -> ModelCard:
+        """What the model says about itself."""
+        names = {"T1": "T1-weighted", "T1post": "T1-weighted after contrast agent", "T2": "T2-weighted"}
+        return ModelCard(
+            name=self.name,
+            version="0.1.0",
+            title="Brain MR contrast translation",
+            description="Predicts a missing T1-, T2-weighted or FLAIR image of a head or brain from any of "
+            "T1, T1 after contrast agent, T2 and FLAIR, with a map of the error to expect.",
+            task="translate",
+            inputs=tuple(Port(key=k, title=names.get(k, k)) for k in INPUTS),
+            outputs=(
+                *(
+                    Port(key=k, title=names.get(k, k), unit="1000 = 99.5th percentile of the foreground")
+                    for k in TARGETS
+                ),
+                Port(key="trust", title="Expected absolute error", kind="trust", unit="as the image"),
+            ),
+            architecture=self.architecture,
+            preprocess=PREPROCESS,
+            domain=Domain(
+                anatomy="head or brain of an adult",
+                modality="MR",
+                spacing_mm=(0.4, 8.0),
+                extent_mm=(60.0, 400.0),
+                gate="brain-mr-gate",
+            ),
+            data=SOURCES,
+            training=training,
+            licence="Apache-2.0",
+            figures=(),
+            limits=(
+                "Not for diagnosis. A lesion that none of the inputs shows cannot appear, and small lesions "
+                "may be lost or blurred.",
+                "Trained on few patients (multiple sclerosis, treated glioblastoma) and simulated heads; "
+                "children, other diseases and implants were not seen.",
+                "T1 after contrast agent is never synthesised: enhancement is information of its own.",
+            ),
+            weights=Weights(file="", sha256=""),
+        )
+
+
+class TranslateSamples:
+    """Slabs as (input, truth, weight); sample n depends on the seed and n alone."""
+
+    def __init__(self, source: SlabSource, *, seed: int) -> None:
+        self._source, self._seed = source, seed
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Input (channels, i, j), truth and weight (targets, i, j)."""
+        rng, generator = generators(self._seed, number)
+        slab = self._source.draw(rng, generator)
+        there = [n for n in range(len(INPUTS)) if slab.available[n]]
+        shown = self._choose(rng, there)
+        images = slab.images[: len(INPUTS)]
+        corrupted = torch.zeros_like(images)
+        for n in shown:
+            corrupted[n] = scanner_effects(images[n], rng, generator)
+        presence = torch.zeros(len(INPUTS))
+        presence[shown] = 1.0
+        planes = presence[:, None, None].expand(-1, *images.shape[2:])
+        truth = images[list(_TARGET_INPUT), images.shape[1] // 2]
+        inside = (images[there].amax(dim=(0, 1)) > 0.06).float()
+        weight = inside * (1 - _BACKGROUND_WEIGHT) + _BACKGROUND_WEIGHT
+        wanted = torch.tensor([float(n in there and n not in shown) for n in _TARGET_INPUT])
+        return {
+            "input": torch.cat([corrupted.flatten(0, 1), planes]),
+            "truth": truth,
+            "weight": weight[None] * wanted[:, None, None],
+        }
+
+    @staticmethod
+    def _choose(rng: np.random.Generator, there: list[int]) -> list[int]:
+        """Which contrasts are inputs: any non-empty subset that leaves a target to predict."""
+        while True:
+            count = int(rng.choice((1, 1, 2, 3)))
+            shown = sorted(rng.permutation(there)[:count].tolist())
+            if any(n in there and n not in shown for n in _TARGET_INPUT):
+                return shown

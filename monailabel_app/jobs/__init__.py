@@ -1,0 +1,1 @@
+"""Jobs: what is asked (`work`), what is known (`job`, `store`), who does it (`queue`, `executor`)."""

@@ -1,0 +1,188 @@
+"""MedGAN for 3D Slicer: synthetic contrasts and denoising from a MedGAN server, into the scene."""
+
+import os
+
+import slicer
+import vtk
+from MedGANLib.logic import SceneLogic
+from MedGANLib.result_panel import ResultPanel
+from MedGANLib.run_panel import RunPanel
+from MedGANLib.server_panel import ServerPanel
+from MedGANLib.task_panel import TaskPanel
+from MedGANLib.view import SceneView
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+SAMPLE_URI = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
+SAMPLE_SHA256 = "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"
+
+
+class MedGAN(ScriptedLoadableModule):
+    """What Slicer shows about the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("MedGAN")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Image Synthesis")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["The MedGAN authors"]
+        self.parent.helpText = _(
+            "Makes a missing MR contrast from the ones that are there, and removes noise, with models that "
+            "run on a MedGAN server. Start one with <tt>medgan serve</tt>, on this computer or on a "
+            "workstation with a GPU, and connect to it; volumes are sent to that server only. Every result "
+            "comes with a trust map (the expected error of every voxel), a report of what was checked, and "
+            "node attributes that say "
+            "how it was made.<br/><br/><b>Results are synthetic. They are for research and must not be used "
+            "for diagnosis or treatment.</b>"
+        )
+        self.parent.acknowledgementText = _(
+            "Built on 3D Slicer, MONAI, MONAI Label, PyTorch and SimpleITK. The cards of the models name the "
+            "data they were trained on and its licences."
+        )
+        slicer.app.connect("startupCompleted()", register_sample_data)
+
+
+def register_sample_data():
+    """Offer the tutorial's T1-weighted head in the Sample Data module (fetched when it is clicked)."""
+    import SampleData
+
+    folder = os.path.join(os.path.dirname(__file__), "Resources", "Icons")
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="MedGAN",
+        sampleName="MedGANHeadT1",
+        thumbnailFileName=os.path.join(folder, "MedGAN.png"),
+        uris=SAMPLE_URI + SAMPLE_SHA256,
+        fileNames="MR-head.nrrd",
+        checksums="SHA256:" + SAMPLE_SHA256,
+        nodeNames="MRHead T1",
+    )
+
+
+class MedGANLogic(ScriptedLoadableModuleLogic):
+    """The scene logic and the views, as Slicer's other modules find them; usable without the panel."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.nodes = SceneLogic(slicer.mrmlScene)
+        self.view = SceneView(slicer.mrmlScene)
+
+
+class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel; its parts are classes of their own.
+
+    Args:
+        parent: the widget that Slicer gives.
+        logic: a `MedGANLogic`; made when it is not given.
+    """
+
+    def __init__(self, parent=None, logic=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = logic
+
+    def setup(self):
+        """Build the panel."""
+        ScriptedLoadableModuleWidget.setup(self)
+        self.logic = self.logic or MedGANLogic()
+        widget = slicer.util.loadUI(self.resourcePath("UI/MedGAN.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        ui, nodes = self.ui, self.logic.nodes
+        self.results = ResultPanel(ui, self.logic.view)
+        self.runs = RunPanel(
+            ui,
+            nodes,
+            on_results=self.results.show,
+            on_state=self.update,
+            guard=slicer.util.tryWithErrorDisplay,
+        )
+        self.tasks = TaskPanel(ui, nodes, on_change=self.update)
+        self.server = ServerPanel(ui, on_cards=self.tasks.set_cards)
+        ui.runButton.clicked.connect(self.onRun)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.update()
+
+    def enter(self):
+        """The panel is opened: a server on this computer is asked at once, others wait for Connect."""
+        self.server.connect_if_local()
+        self.tasks.refresh_inputs()
+
+    def exit(self):
+        """The panel is left; a run goes on and its result arrives in the scene."""
+
+    def cleanup(self):
+        """The module goes away: nothing keeps running, nothing keeps observing."""
+        self.runs.stop()
+        self.server.stop()
+        self.tasks.close()
+        self.removeObservers()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onSceneStartClose(self, _caller, _event, _node=None):
+        """The scene closes: stop the run whose input goes away, let go of all nodes."""
+        self.runs.stop()
+        self.results.clear()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onSceneEndClose(self, _caller, _event, _node=None):
+        """Another scene is there: choose inputs again."""
+        self.tasks.refresh_inputs()
+        self.update()
+
+    def onRun(self, *_unused):
+        """Run what is chosen."""
+        self.runs.start(self.tasks.request(self.server.server))
+
+    def update(self):
+        """Say in the Run button what can be done now."""
+        if not hasattr(self, "server"):  # still being built
+            return
+        running, missing = self.runs.is_running, self.tasks.missing()
+        self.ui.runButton.setEnabled(not running and not missing and bool(self.server.server))
+        self.ui.runButton.setToolTip(missing or _("Run the model on the server"))
+        self.ui.connectButton.setEnabled(not running)
+        self.ui.serverEdit.setEnabled(not running)
+        self.tasks.set_enabled(not running and self.tasks.card is not None)
+
+
+class MedGANTest(ScriptedLoadableModuleTest):
+    """Run inside of Slicer (Developer mode: Reload and Test, or ctest)."""
+
+    def setUp(self):
+        """Start from an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """The tests that need no server."""
+        self.setUp()
+        self.test_export_and_load_keep_the_geometry()
+
+    def test_export_and_load_keep_the_geometry(self):
+        """A volume that is exported and loaded again is the same, in the same place."""
+        import tempfile
+
+        import numpy as np
+
+        voxels = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
+        matrix = [[0.0, -2.0, 0.0, 5.0], [1.5, 0.0, 0.0, -7.0], [0.0, 0.0, 3.0, 11.0], [0.0, 0.0, 0.0, 1.0]]
+        node = slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.array(matrix), name="T1")
+        logic = MedGANLogic().nodes
+        with tempfile.TemporaryDirectory() as folder:
+            copy = logic.load(logic.export(node, folder, "T1"), "copy", node)
+        assert np.array_equal(slicer.util.arrayFromVolume(copy), voxels)
+        first, second = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+        node.GetIJKToRASMatrix(first)
+        copy.GetIJKToRASMatrix(second)
+        for row in range(4):
+            for column in range(4):
+                assert first.GetElement(row, column) == second.GetElement(row, column)

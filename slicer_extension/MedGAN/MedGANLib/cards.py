@@ -1,0 +1,102 @@
+"""Reading the models' cards, which a server sends as JSON; no model is known by name here."""
+
+from __future__ import annotations
+
+TASK_TITLES = {
+    "translate": "Translate contrast",
+    "denoise": "Denoise",
+    "restore": "Restore",
+    "synthesize": "Synthesize",
+    "suggest": "Suggest a segmentation",
+    "detect": "Detect anomalies",
+}
+"""What a person reads for a task; also the order of the list. A task that is not here is shown by its key."""
+
+_PAST = {"denoise": "denoised", "restore": "restored", "translate": "synthetic", "synthesize": "synthetic"}
+_HIDDEN = ("gate",)  # models that serve other models
+
+
+def by_task(cards):
+    """Cards grouped by task, in the order a person should see the tasks: {task: [card, ...]}."""
+    groups = {}
+    for card in cards:
+        if card.get("task") not in _HIDDEN:
+            groups.setdefault(card.get("task", ""), []).append(card)
+    known = list(TASK_TITLES)
+    order = sorted(groups, key=lambda task: (known.index(task) if task in known else len(known), task))
+    return {task: sorted(groups[task], key=title) for task in order}
+
+
+def task_title(task):
+    """The name of a task for a person."""
+    return TASK_TITLES.get(task, task.replace("_", " ").capitalize())
+
+
+def title(card):
+    """The name of a model for a person."""
+    return card.get("title") or card["name"]
+
+
+def inputs(card):
+    """The ports of what a model takes."""
+    return list(card.get("inputs", []))
+
+
+def images(card):
+    """The ports a run can be asked for: all outputs but the trust map."""
+    return [port for port in card.get("outputs", []) if port.get("kind") != "trust"]
+
+
+def port(card, key):
+    """The output port with this key, or an empty dict."""
+    return next((port for port in card.get("outputs", []) if port["key"] == key), {})
+
+
+def targets(card, given):
+    """The outputs worth asking for when the inputs `given` are there: what is there is not offered."""
+    ports = images(card)
+    missing = [port for port in ports if port["key"] not in given] if len(ports) > 1 else ports
+    return missing
+
+
+def missing_inputs(card, given):
+    """What still has to be chosen before a run, in words; empty when it can start."""
+    wanted = [port for port in inputs(card) if port.get("required") and port["key"] not in given]
+    if wanted:
+        return "Choose a volume for " + ", ".join(port.get("title") or port["key"] for port in wanted) + "."
+    least = int(card.get("min_inputs", 1))
+    if len(given) < least:
+        return "Choose an input volume." if least == 1 else f"Choose at least {least} input volumes."
+    return ""
+
+
+def result_name(card, target, sources):
+    """Name of a result node: says that it is synthetic and from what.
+
+    Args:
+        card: of the model.
+        target: key of the output.
+        sources: input key to name of the node it was.
+    """
+    past = _PAST.get(card.get("task"), card.get("task", "result"))
+    if len(images(card)) > 1 or not sources:
+        origin = ", ".join(sources)
+        return f"{target} ({past}, from {origin})" if origin else f"{target} ({past})"
+    return f"{next(iter(sources.values()))} ({past})"
+
+
+def trust_name(image_name):
+    """Name of the trust map that belongs to a result."""
+    return image_name + ": expected error"
+
+
+def summary(card):
+    """A few sentences on a model for a person: what it does, what not to use it for, its measured quality."""
+    parts = [card.get("description", "")]
+    limits = card.get("limits", [])
+    if limits:
+        parts.append("Limits: " + " ".join(limits))
+    for figure in card.get("figures", [])[:3]:
+        unit = (" " + figure.get("unit", "")).rstrip()
+        parts.append("{}: {:.4g}{} (n={}).".format(figure["name"], figure["value"], unit, figure["n"]))
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,108 @@
+"""What can go wrong between this module and a MedGAN server, each with what a person can do about it."""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """Root of every error of the client.
+
+    Args:
+        what: one sentence that names what went wrong.
+        expected: what would have been right.
+        got: what came instead.
+        action: what the person can do.
+        code: stable word to decide by; by default the one of the class.
+    """
+
+    code = "failed"
+
+    def __init__(self, what, *, expected="", got="", action="", code=None):
+        self.what, self.expected, self.got, self.action = what, expected, got, action
+        self.code = code or type(self).code
+        super().__init__(text_of(self.to_dict()))
+
+    def to_dict(self):
+        """The error as plain text fields: code, what, expected, got, action."""
+        return {
+            "code": self.code,
+            "what": self.what,
+            "expected": self.expected,
+            "got": self.got,
+            "action": self.action,
+        }
+
+
+class NotReachableError(ClientError):
+    """Nobody answers under the address."""
+
+    code = "not-reachable"
+
+
+class NotMedganError(ClientError):
+    """Somebody answers, but not a MedGAN server."""
+
+    code = "not-medgan"
+
+
+class VersionError(ClientError):
+    """A MedGAN server that does not speak this client's language."""
+
+    code = "version"
+
+
+class NoAnswerError(ClientError):
+    """The server was there, then stopped answering."""
+
+    code = "timeout"
+
+
+class RefusedError(ClientError):
+    """The server refused the request or an input and said why."""
+
+    code = "refused"
+
+
+class ServerError(ClientError):
+    """The server failed at its work."""
+
+    code = "server"
+
+
+class CancelledError(ClientError):
+    """The person stopped the work."""
+
+    code = "cancelled"
+
+    def __init__(self, what="The run was cancelled", **parts):
+        super().__init__(what, **parts)
+
+
+REFUSED_CODES = frozenset(
+    (
+        "usage",
+        "unknown-model",
+        "unknown-image",
+        "too-large",
+        "input-refused",
+        "unsuitable-input",
+        "host-refused",
+    )
+)
+
+
+def from_problem(problem):
+    """The typed error for an RFC 9457 problem document of the server."""
+    code = str(problem.get("code") or "failed")
+    kind = CancelledError if code == "cancelled" else RefusedError if code in REFUSED_CODES else ServerError
+    what = str(problem.get("title") or problem.get("what") or problem.get("detail") or "The server failed")
+    parts = {key: str(problem.get(key) or "") for key in ("expected", "got", "action")}
+    return kind(what, code=code, **parts)
+
+
+def text_of(error):
+    """An error's fields as the sentences a person reads."""
+    parts = [str(error.get("what") or "Something failed").rstrip(".") + "."]
+    for label, key in (("Expected", "expected"), ("Got", "got"), ("What to do", "action")):
+        if error.get(key):
+            parts.append("{}: {}.".format(label, str(error[key]).rstrip(".")))
+    return " ".join(parts)

@@ -1,0 +1,191 @@
+"""What the module does with the MRML scene, without any window: export, candidates, settings, results.
+
+Conventions: MRML matrices map voxel (i, j, k) to RAS mm; a result takes its matrix from the node it was
+made from, never from a file. MRML is touched from the main thread only.
+"""
+
+from __future__ import annotations
+
+import os
+
+import slicer
+import vtk
+
+from MedGANLib import contrasts
+
+MODULE = "MedGAN"
+_VOLUME = "vtkMRMLScalarVolumeNode"
+_LABELS = "vtkMRMLLabelMapVolumeNode"
+_SERIES = ("DICOM.SeriesDescription", "DICOM.ProtocolName")
+
+
+class SceneLogic:
+    """Works on one scene; holds nothing else.
+
+    Args:
+        scene: the MRML scene.
+    """
+
+    def __init__(self, scene):
+        self.scene = scene
+
+    # -- settings that are saved with the scene ------------------------------------------------------------
+    def parameter_node(self):
+        """The module's parameter node; made on the first call, one per scene."""
+        node = self.scene.GetSingletonNode(MODULE, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.vtkMRMLScriptedModuleNode()
+            node.SetModuleName(MODULE)
+            node.SetSingletonTag(MODULE)
+            node.SetName(MODULE)
+            node = self.scene.AddNode(node)
+        return node
+
+    def remember(self, *, inputs, **texts):
+        """Keep choices in the parameter node.
+
+        Args:
+            inputs: input key to volume node or None.
+            texts: name to text.
+        """
+        node = self.parameter_node()
+        modified = node.StartModify()
+        for key, value in texts.items():
+            node.SetParameter(key, "" if value is None else str(value))
+        for key, volume in inputs.items():
+            node.SetNodeReferenceID("Input." + key, volume.GetID() if volume is not None else None)
+        node.EndModify(modified)
+
+    def remembered(self, name):
+        """A text kept by `remember`, or an empty string."""
+        return self.parameter_node().GetParameter(name)
+
+    def remembered_input(self, key):
+        """The volume node kept for an input, or None."""
+        return self.parameter_node().GetNodeReference("Input." + key)
+
+    # -- volumes ---------------------------------------------------------------------------------------------
+    def volumes(self):
+        """The scene's scalar volumes with voxels; label maps and vector volumes are not among them."""
+        count = self.scene.GetNumberOfNodesByClass(_VOLUME)
+        nodes = [self.scene.GetNthNodeByClass(n, _VOLUME) for n in range(count)]
+        return [n for n in nodes if n.GetClassName() == _VOLUME and n.GetImageData() is not None]
+
+    def contrast_of(self, node):
+        """The contrast a volume says it is, or an empty string."""
+        return contrasts.guess(node.GetName(), *(node.GetAttribute(name) for name in _SERIES))
+
+    def suggest_inputs(self, keys):
+        """Input key to node for a card's inputs: what was chosen before, else what the names say.
+
+        Volumes made by a model are not suggested.
+        """
+        known = {key: self.remembered_input(key) for key in keys}
+        known = {key: node for key, node in known.items() if node is not None}
+        if known:
+            return known
+        real = [node for node in self.volumes() if node.GetAttribute("MedGAN.Synthetic") != "true"]
+        return contrasts.assign(keys, [(node, self.contrast_of(node)) for node in real])
+
+    def export(self, node, folder, key):
+        """Write a volume's voxels and geometry, uncompressed, as `folder/KEY.nrrd`; returns the path.
+
+        Nothing else of the node goes into the file: no name, no DICOM attribute.
+
+        Raises:
+            RuntimeError: when the node has no voxels or the file cannot be written.
+        """
+        if node is None or node.GetImageData() is None:
+            raise RuntimeError(f"The volume chosen for {key} is empty. Choose a volume with voxels.")
+        bare = slicer.vtkMRMLScalarVolumeNode()
+        bare.SetAndObserveImageData(node.GetImageData())
+        copy_geometry(node, bare)
+        path = os.path.join(folder, key + ".nrrd")
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        storage.SetFileName(path)
+        storage.SetUseCompression(0)
+        if not storage.WriteData(bare):
+            raise RuntimeError(f"The volume {node.GetName()} cannot be written to {path}.")
+        return path
+
+    def load(self, path, name, source, *, labels=False):
+        """Load a result file as a node in the place of `source`.
+
+        When the grids agree the node gets the source's matrix exactly (a file may round it); a result on a
+        grid of its own (super-resolution, say) keeps the one of its file.
+
+        Args:
+            path: a file written by `Client.result`.
+            name: of the new node.
+            source: the volume node it was made from, or None.
+            labels: make a label map.
+
+        Raises:
+            RuntimeError: when the file cannot be read.
+        """
+        node = self.scene.AddNewNodeByClass(_LABELS if labels else _VOLUME, name)
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        self.scene.AddNode(storage)
+        storage.SetFileName(path)
+        read = storage.ReadData(node)
+        self.scene.RemoveNode(storage)  # else the scene would be saved with a file in the temporary folder
+        if not read:
+            self.scene.RemoveNode(node)
+            raise RuntimeError(f"The result {path} cannot be read.")
+        node.SetName(name)
+        if source is not None:
+            _undo_flip(node, source)
+            if same_grid(node, source):
+                copy_geometry(source, node)
+            node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+        node.CreateDefaultDisplayNodes()
+        return node
+
+
+def ijk_to_ras(node):
+    """A volume's 4x4 matrix from voxel to RAS mm, as a list of 16 numbers, row by row."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return [matrix.GetElement(row, column) for row in range(4) for column in range(4)]
+
+
+def copy_geometry(source, target):
+    """Give `target` the matrix of `source`, bit for bit."""
+    target.CopyOrientation(source)
+
+
+def same_grid(one, other, tolerance_mm=1e-2):
+    """True when two volumes have the same size and their corner voxels agree within the tolerance."""
+    size = one.GetImageData().GetDimensions()
+    return size == other.GetImageData().GetDimensions() and _agree(
+        ijk_to_ras(one), ijk_to_ras(other), size, tolerance_mm
+    )
+
+
+def _agree(first, second, size, tolerance_mm=1e-2):
+    reach = [max(side - 1, 1) for side in size] + [1]
+    return all(
+        sum(abs(first[4 * row + c] - second[4 * row + c]) * reach[c] for c in range(4)) <= tolerance_mm
+        for row in range(3)
+    )
+
+
+def _undo_flip(node, source):
+    """Turn the slices round where MRML's reader did: it makes left-handed files right-handed.
+
+    The voxels stay where they are in the patient; afterwards they lie on the grid of `source` again.
+    """
+    size = node.GetImageData().GetDimensions()
+    matrix, last = ijk_to_ras(node), size[2] - 1
+    turned = list(matrix)
+    for row in range(3):
+        turned[4 * row + 2] = -matrix[4 * row + 2]
+        turned[4 * row + 3] = matrix[4 * row + 3] + last * matrix[4 * row + 2]
+    if size != source.GetImageData().GetDimensions() or not _agree(turned, ijk_to_ras(source), size):
+        return
+    flip = vtk.vtkImageFlip()
+    flip.SetInputData(node.GetImageData())
+    flip.SetFilteredAxis(2)
+    flip.Update()
+    node.SetAndObserveImageData(flip.GetOutput())
+    copy_geometry(source, node)

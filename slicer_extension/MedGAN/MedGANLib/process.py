@@ -1,0 +1,97 @@
+"""The client script in a process of its own: nothing waits in Slicer, not even for its interpreter lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+
+import qt
+
+_GRACE_MS = 3000  # a cancelled client tells the server and ends; one that does not is ended
+
+
+class ClientProcess:
+    """One run of `client.py`, watched through Qt's event loop.
+
+    Args:
+        arguments: of the script, without the program.
+        on_event: called with every event (a dict with `event`) while the script runs.
+        on_end: called once, with the last event: `done`, `server` or `error` (see `error_of`).
+    """
+
+    def __init__(self, arguments, *, on_event, on_end):
+        self._on_event, self._on_end = on_event, on_end
+        self._buffer, self._last, self._ended = b"", None, False
+        self._process = qt.QProcess()
+        self._process.readyReadStandardOutput.connect(self._read)
+        self._process.finished.connect(self._finished)
+        self._process.errorOccurred.connect(self._failed)
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "client.py")
+        self._process.start(python_program(), [script, "--stdin-cancels", *arguments])
+
+    @property
+    def is_running(self):
+        """True until `on_end` was called."""
+        return not self._ended
+
+    def cancel(self):
+        """Ask the script to cancel its job; `on_end` follows."""
+        if self._ended:
+            return
+        self._process.closeWriteChannel()
+        qt.QTimer.singleShot(_GRACE_MS, self._kill)
+
+    def stop(self):
+        """Cancel and wait; nothing is called any more (the scene or the module goes away)."""
+        if self._ended:
+            return
+        self._ended = True
+        self._process.closeWriteChannel()
+        if not self._process.waitForFinished(_GRACE_MS):
+            self._process.kill()
+            self._process.waitForFinished(_GRACE_MS)
+
+    def _kill(self):
+        if not self._ended:
+            self._process.kill()
+
+    def _read(self):
+        self._buffer += bytes(self._process.readAllStandardOutput().data())
+        *lines, self._buffer = self._buffer.split(b"\n")
+        for line in lines:
+            try:
+                event = json.loads(line.decode("utf-8"))
+            except ValueError:
+                continue  # a warning that some library printed
+            if event.get("event") in ("done", "server", "error"):
+                self._last = event
+            elif not self._ended:
+                self._on_event(event)
+
+    def _finished(self, *_):
+        self._read()
+        trace = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace").strip()
+        self._end(self._last or failure("The client ended before its work was done", trace[-600:]))
+
+    def _failed(self, *_):
+        if self._process.state() == qt.QProcess.NotRunning and self._last is None:
+            program = python_program()
+            self._end(failure(f"{program} cannot be started", str(self._process.errorString())))
+
+    def _end(self, event):
+        if not self._ended:
+            self._ended = True
+            self._on_end(event)
+
+
+def python_program():
+    """Slicer's Python as a program of its own, or the one that runs this."""
+    return shutil.which("PythonSlicer") or sys.executable
+
+
+def failure(what, got):
+    """An error event for what went wrong outside of the script."""
+    action = "try again; if it happens again, look at Slicer's error log"
+    return {"event": "error", "error": {"code": "failed", "what": what, "got": got, "action": action}}

@@ -1,0 +1,115 @@
+"""The panel's part that runs: Run, progress with remaining time, Cancel, messages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+
+from slicer.i18n import tr as _
+
+from MedGANLib import texts
+from MedGANLib.process import ClientProcess
+from MedGANLib.results import load_results
+
+
+class RunPanel:
+    """Owns Run, Cancel, the progress bar and the message below it.
+
+    Args:
+        ui: the widgets of MedGAN.ui.
+        logic: the `SceneLogic`.
+        on_results: called with the `Results` of a finished run.
+        on_state: called when a run starts or ends.
+        guard: context manager around work on the scene; shows an exception to the person.
+        start: makes the client process; a test may give another one.
+    """
+
+    def __init__(self, ui, logic, *, on_results, on_state, guard, start=ClientProcess):
+        self._ui, self._logic, self._start = ui, logic, start
+        self._on_results, self._on_state, self._guard = on_results, on_state, guard
+        self._process, self._request, self._folder = None, None, None
+        ui.cancelButton.clicked.connect(self.cancel)
+        self._rest()
+
+    @property
+    def is_running(self):
+        """True from Run until the result, an error, or the end of a cancelled run."""
+        return self._request is not None
+
+    def start(self, request):
+        """Export the inputs and start the client; returns at once."""
+        if self.is_running:
+            return
+        folder = tempfile.mkdtemp(prefix="medgan-")
+        try:
+            with self._guard(_("The volumes could not be prepared.")):
+                self._process = self._start(
+                    self._arguments(request, folder), on_event=self._event, on_end=self._ended
+                )
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._request, self._folder = request, folder
+        self._ui.cancelButton.setEnabled(True)
+        self._ui.progressBar.setVisible(True)
+        self._ui.progressBar.setValue(0)
+        self.say(_("Starting"))
+        self._on_state()
+
+    def cancel(self, *_unused):
+        """Ask the server to stop; the panel is free again when it has."""
+        if self.is_running:
+            self._ui.cancelButton.setEnabled(False)
+            self.say(_("Cancelling"))
+            self._process.cancel()
+
+    def stop(self):
+        """End a run without a word (the scene or the module goes away)."""
+        if self.is_running:
+            self._process.stop()
+            self._finish()
+
+    def say(self, text):
+        """A line below the progress bar; rich text."""
+        self._ui.messageLabel.setText(text)
+        self._ui.messageLabel.setVisible(bool(text))
+
+    def _arguments(self, request, folder):
+        arguments = ["--server", request.server, "--model", request.card["name"], "--out", folder]
+        arguments += ["--target", request.target, "--seed", str(request.seed)]
+        arguments += ["--settings", json.dumps(request.settings or {})]
+        for key, node in request.inputs.items():
+            arguments += ["--input", key + "=" + self._logic.export(node, folder, "input-" + key)]
+        return arguments
+
+    def _event(self, event):
+        share, text = texts.progress(event)
+        self._ui.progressBar.setValue(round(1000 * share))
+        if self._ui.cancelButton.isEnabled():
+            self.say(text)
+
+    def _ended(self, event):
+        request, folder = self._request, self._folder
+        try:
+            if event["event"] == "done":
+                self.say("")
+                with self._guard(_("The result could not be loaded.")):
+                    results = load_results(self._logic, request, event["files"], event["report"])
+                    self._on_results(results)
+            elif event["error"].get("code") == "cancelled":
+                self.say(texts.marked(texts.GREY, _("Cancelled. Nothing was added to the scene.")))
+            else:
+                self.say(texts.marked(texts.RED, texts.error_lines(event["error"])))
+        finally:
+            self._finish(folder)
+
+    def _finish(self, folder=None):
+        shutil.rmtree(folder or self._folder, ignore_errors=True)
+        self._process, self._request, self._folder = None, None, None
+        self._rest()
+        self._on_state()
+
+    def _rest(self):
+        self._ui.cancelButton.setEnabled(False)
+        self._ui.progressBar.setVisible(False)

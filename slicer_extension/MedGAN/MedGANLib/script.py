@@ -1,0 +1,137 @@
+"""Command line of the client: progress as JSON lines, cancelled by a signal or by closing standard input."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+
+from MedGANLib import errors
+from MedGANLib.client import DEFAULT_SERVER, Client
+
+SUFFIX = {"nrrd": ".nrrd", "nii": ".nii", "nii.gz": ".nii.gz"}
+EXIT = {"cancelled": 130, "refused": 3, "failed": 4}
+
+
+def parser():
+    """The command line's options."""
+    options = argparse.ArgumentParser(description="Run a model of a MedGAN server on volume files.")
+    options.add_argument("--server", default=DEFAULT_SERVER)
+    options.add_argument("--describe", action="store_true", help="say what the server is and has, and end")
+    options.add_argument("--model")
+    options.add_argument("--input", action="append", default=[], metavar="KEY=PATH")
+    options.add_argument("--target")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--settings", default="{}", metavar="JSON")
+    options.add_argument("--format", choices=sorted(SUFFIX), default="nrrd", help="of the results")
+    options.add_argument("--out", metavar="DIR")
+    options.add_argument(
+        "--stdin-cancels", action="store_true", help="cancel when standard input is closed (by a parent)"
+    )
+    return options
+
+
+def say(event, **fields):
+    """One JSON line on standard output, at once."""
+    sys.stdout.write(json.dumps(dict(fields, event=event)) + "\n")
+    sys.stdout.flush()
+
+
+def describe(client):
+    """Say what the server is and which models it has."""
+    health = client.health()
+    say("server", version=str(health["version"]), workers=health.get("workers", []), models=client.models())
+
+
+def run(client, options, cancelled):
+    """Submit, watch, fetch; the job is removed from the server at the end, whatever happened.
+
+    Args:
+        client: of the server.
+        options: parsed command line.
+        cancelled: function; True when the work must stop.
+
+    Raises:
+        errors.ClientError: whatever went wrong.
+    """
+    inputs = dict(pair.split("=", 1) for pair in options.input)
+    job = client.submit(
+        options.model,
+        inputs,
+        target=options.target,
+        seed=options.seed,
+        settings=json.loads(options.settings),
+        progress=_every_percent(lambda fraction: say("upload", fraction=fraction)),
+        cancel=cancelled,
+    )
+    say("submitted", id=job["id"])
+    try:
+        job = client.wait(job["id"], progress=lambda state: say("progress", job=state), cancel=cancelled)
+        files = {}
+        for key in job["results"]:
+            path = os.path.join(options.out, key + SUFFIX[options.format])
+            files[key] = client.result(job["id"], key, path, file_format=options.format, cancel=cancelled)
+        report = client.report(job["id"])
+        with open(os.path.join(options.out, "report.json"), "w", encoding="utf-8") as out:
+            json.dump(report, out, indent=2)
+        say("done", files=files, report=report)
+    finally:
+        with contextlib.suppress(errors.ClientError):  # the server removes it by itself after an hour
+            client.delete(job["id"])
+
+
+def main(arguments=None):
+    """Entry point; returns the exit status: 0 done, 2 usage, 3 refused, 4 failed, 130 cancelled."""
+    options = parser().parse_args(arguments)
+    if not options.describe and not (options.model and options.input and options.out):
+        parser().error("--model, --input and --out are needed (or --describe)")
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    if options.stdin_cancels:
+        threading.Thread(target=_stop_on_stdin, args=(stop,), daemon=True).start()
+    try:
+        client = Client(options.server)
+        if options.describe:
+            describe(client)
+        else:
+            os.makedirs(options.out, exist_ok=True)
+            run(client, options, stop.is_set)
+    except errors.ClientError as error:
+        say("error", error=error.to_dict())
+        kind = "refused" if isinstance(error, errors.RefusedError) else error.code
+        return EXIT.get(kind, EXIT["failed"])
+    except (OSError, ValueError, ImportError) as error:
+        failure = errors.ClientError("The client failed", got=f"{type(error).__name__}: {error}")
+        say("error", error=failure.to_dict())
+        return EXIT["failed"]
+    return 0
+
+
+def _every_percent(call):
+    last = [-1]
+
+    def tell(fraction):
+        percent = int(fraction * 100)
+        if percent != last[0]:
+            last[0] = percent
+            call(fraction)
+
+    return tell
+
+
+def _stop_on_signals(stop):
+    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: stop.set())
+
+
+def _stop_on_stdin(stop):
+    try:
+        while sys.stdin.readline():
+            pass
+    finally:
+        stop.set()

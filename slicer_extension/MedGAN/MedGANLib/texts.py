@@ -1,0 +1,89 @@
+"""Sentences of the panel that depend on what came from the server. No Qt."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import urlsplit
+
+from slicer.i18n import tr as _
+
+from MedGANLib.client import is_loopback, normalise
+
+GREEN, ORANGE, RED, GREY = "#2f9e58", "#d98a1f", "#d64541", "#8a8f98"
+VERDICT_COLORS = {"pass": GREEN, "caution": ORANGE, "fail": RED, "not assessed": GREY}
+_UPLOAD_SHARE = 0.08
+
+
+def marked(color, text):
+    """Rich text with a coloured dot before it."""
+    return f'<span style="color:{color}">&#9679;</span> {text}'
+
+
+def server_status(server, event):
+    """Rich text for a server that answered."""
+    count = len(event.get("models", []))
+    devices = ", ".join(sorted({str(worker.get("device", "?")) for worker in event.get("workers", [])}))
+    parts = [_("Connected: MedGAN {version}").format(version=escape(str(event.get("version", "?"))))]
+    if devices:
+        parts.append(escape(devices.upper()))
+    parts.append(_("{count} models").format(count=count) if count != 1 else _("1 model"))
+    text = marked(GREEN if count else ORANGE, ", ".join(parts))
+    if not count:
+        text += "<br/>" + _("The server has no model that this module can use.")
+    if not is_loopback(server):
+        host = escape(urlsplit(normalise(server)).hostname or server)
+        text += "<br/>" + _("Volumes that you run are sent to {host}.").format(host=host)
+    return text
+
+
+def error_lines(error):
+    """Rich text for an error: what happened in bold, then what was expected, what came, what to do."""
+    lines = ["<b>{}</b>".format(escape(str(error.get("what") or _("Something failed")).rstrip(".") + "."))]
+    labels = (("expected", _("Expected")), ("got", _("Got")), ("action", _("What to do")))
+    for key, label in labels:
+        if error.get(key):
+            lines.append(f"{label}: {escape(str(error[key]))}")
+    return "<br/>".join(lines)
+
+
+def progress(event):
+    """(share in [0, 1], text) for an event of a running client."""
+    if event["event"] == "upload":
+        return _UPLOAD_SHARE * event["fraction"], _("Sending the volumes")
+    if event["event"] == "submitted":
+        return _UPLOAD_SHARE, _("Waiting for the server")
+    job = event["job"]
+    share = _UPLOAD_SHARE + (1.0 - _UPLOAD_SHARE) * float(job.get("fraction") or 0.0)
+    if job["state"] == "queued":
+        place = job.get("position") or 1
+        if place > 1:
+            return share, _("Waiting: {count} before this one").format(count=place - 1)
+        return share, _("Waiting: next in line")
+    if job["state"] == "done":
+        return 1.0, _("Fetching the result")
+    stage = str(job.get("stage") or _("Working")).capitalize()
+    return share, ", ".join(part for part in (stage, remaining(job.get("remaining_s"))) if part)
+
+
+def remaining(seconds):
+    """Remaining time for a person; empty when it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 1.5:
+        return _("almost done")
+    if seconds < 90:
+        return _("about {count} s left").format(count=round(seconds))
+    return _("about {count} min left").format(count=round(seconds / 60))
+
+
+def verdict(name, report):
+    """Rich text that heads a result: its name and the report's verdict."""
+    words = {
+        "pass": _("all checks passed"),
+        "caution": _("look at the cautions below"),
+        "fail": _("a check failed: do not rely on this result"),
+        "not assessed": _("not assessed"),
+    }
+    found = report.get("verdict", "not assessed")
+    color = VERDICT_COLORS.get(found, GREY)
+    return f"<b>{escape(name)}</b><br/>" + marked(color, words.get(found, escape(str(found))))

@@ -1,0 +1,105 @@
+"""A real MRML scene, a real panel, a real server with small models, for every test here."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from headless import HeadlessScene
+from local_server import running_server
+from PySide6 import QtCore, QtWidgets
+
+from tests.models import toy_denoise, toy_translate
+from tests.scene import slicer_adapter
+
+OBLIQUE_LEFT_HANDED = np.array(
+    [[-0.9, 0.21, 0.3, 31.25], [0.18, 1.07, -0.9, -27.5], [0.12, 0.25, 2.8, 13.125], [0, 0, 0, 1.0]]
+)
+"""Oblique, anisotropic (about 0.93 x 1.12 x 2.96 mm), orthogonal axes after `orthogonal`, left-handed."""
+
+
+def orthogonal(matrix):
+    """The same spacing and origin with the nearest orthonormal axes; a left-handed matrix stays so."""
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(matrix[:3, :3] / spacing)
+    result = matrix.copy()
+    result[:3, :3] = left @ right * spacing
+    return result
+
+
+def head(shape, seed=0):
+    """A bright ellipsoid with structure on a dark background; array (k, j, i), float32."""
+    k, j, i = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    radius = np.sqrt(i**2 + j**2 + k**2)
+    texture = np.random.default_rng(seed).normal(0, 12, shape)
+    return np.where(radius < 0.85, 600 + 250 * np.cos(9 * i) * np.cos(7 * j) + texture, 4).astype(np.float32)
+
+
+def wait_until(condition, seconds=90.0):
+    """Run Qt's events until `condition()`; fails the test when it does not come about in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"did not come about within {seconds} s")
+        QtWidgets.QApplication.processEvents(QtCore.QEventLoop.AllEvents, 20)
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def qt_application(tmp_path_factory):
+    """The one QApplication; settings go into a temporary folder."""
+    folder = str(tmp_path_factory.mktemp("settings"))
+    QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
+    QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, folder)
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    application.setOrganizationName("medgan-tests")
+    return application
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Address of a running `medgan serve` with small models."""
+    models = tmp_path_factory.mktemp("models")
+    toy_translate(models)
+    toy_denoise(models)
+    with running_server(environment={"MEDGAN_MODELS": str(models)}) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Where pictures are left: $MEDGAN_PICTURES or a temporary folder."""
+    folder = Path(os.environ.get("MEDGAN_PICTURES") or tmp_path_factory.mktemp("pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def headless():
+    """An empty scene with slice views Red, Green and Yellow."""
+    made = HeadlessScene()
+    for name in ("Red", "Green", "Yellow"):
+        made.slice_view(name)
+    return made
+
+
+@pytest.fixture
+def oblique(headless):
+    """A T1 volume node on an oblique, anisotropic, left-handed grid."""
+    return headless.add_volume(head((20, 40, 48)), None, "sub-01 T1w", matrix=orthogonal(OBLIQUE_LEFT_HANDED))
+
+
+@pytest.fixture
+def panel(headless):
+    """The module's panel on `headless`, shown; cleaned up at the end."""
+    module = slicer_adapter.open_in(headless.scene, headless.app)
+    widget = module.MedGANWidget()
+    widget.setup()
+    widget.parent.resize(440, 880)
+    widget.parent.show()
+    yield widget
+    widget.cleanup()
+    widget.parent.close()

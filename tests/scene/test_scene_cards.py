@@ -1,0 +1,114 @@
+"""The panel's choices come from the cards alone."""
+
+from __future__ import annotations
+
+import pytest
+from MedGANLib import cards, contrasts, errors, texts
+
+TRANSLATE = {
+    "name": "m-translate",
+    "task": "translate",
+    "inputs": [{"key": "T1", "title": "T1"}, {"key": "FLAIR", "title": "FLAIR"}],
+    "outputs": [{"key": "T1"}, {"key": "T2"}, {"key": "FLAIR"}, {"key": "trust", "kind": "trust"}],
+}
+NEW = {
+    "name": "m-detect",
+    "task": "find-lesions",
+    "inputs": [{"key": "image", "required": True, "title": "Image"}, {"key": "prior"}],
+    "outputs": [{"key": "map"}],
+}
+
+
+def test_tasks_appear_with_their_models_in_a_fixed_order():
+    denoise = dict(NEW, name="m-denoise", task="denoise")
+    gate = dict(NEW, name="m-gate", task="gate")
+    assert list(cards.by_task([NEW, denoise, gate, TRANSLATE])) == ["translate", "denoise", "find-lesions"]
+    assert cards.task_title("denoise") == "Denoise"
+    assert cards.task_title("find-lesions") == "Find-lesions"
+
+
+def test_targets_are_what_is_not_there_yet():
+    assert [p["key"] for p in cards.targets(TRANSLATE, {"T1": 1})] == ["T2", "FLAIR"]
+    assert [p["key"] for p in cards.targets(NEW, {"image": 1})] == ["map"]
+
+
+def test_what_is_missing_is_said():
+    assert cards.missing_inputs(TRANSLATE, {}) == "Choose an input volume."
+    assert cards.missing_inputs(TRANSLATE, {"FLAIR": 1}) == ""
+    assert "Image" in cards.missing_inputs(NEW, {"prior": 1})
+    assert "at least 2" in cards.missing_inputs(dict(TRANSLATE, min_inputs=2), {"T1": 1})
+
+
+def test_names_of_results_say_that_they_are_synthetic():
+    assert cards.result_name(TRANSLATE, "T2", {"T1": "a", "FLAIR": "b"}) == "T2 (synthetic, from T1, FLAIR)"
+    assert cards.result_name(dict(NEW, task="denoise"), "map", {"image": "scan"}) == "scan (denoised)"
+    assert cards.result_name(dict(NEW, task="synthesize", inputs=[]), "map", {}) == "map (synthetic)"
+
+
+@pytest.mark.parametrize(
+    ("name", "contrast"),
+    [
+        ("sub-01_T1w", "T1"),
+        ("MPRAGE sag", "T1"),
+        ("t1_mprage_post_gad", "T1post"),
+        ("T1ce", "T1post"),
+        ("T1w+C", "T1post"),
+        ("AX T2 FLAIR", "FLAIR"),
+        ("t2_tse_tra", "T2"),
+        ("T2* GRE", ""),
+        ("swi", ""),
+        ("PD TSE", "PD"),
+        ("CBCT planning", "CT"),
+        ("first2", ""),
+        ("Volume", ""),
+    ],
+)
+def test_contrast_from_a_name(name, contrast):
+    assert contrasts.guess(name) == contrast
+
+
+def test_contrast_from_the_first_text_that_tells():
+    assert contrasts.guess("5: Volume", None, "t2_tse") == "T2"
+
+
+def test_inputs_are_assigned_once():
+    nodes = [("a", "T1"), ("b", "FLAIR"), ("c", "T1")]
+    assert contrasts.assign(["T1", "T2", "FLAIR"], nodes) == {"T1": "a", "FLAIR": "b"}
+    assert contrasts.assign(["image"], nodes) == {"image": "a"}
+    assert contrasts.assign(["T2", "PD"], nodes) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("unsuitable-input", errors.RefusedError),
+        ("usage", errors.RefusedError),
+        ("cancelled", errors.CancelledError),
+        ("worker-died", errors.ServerError),
+    ],
+)
+def test_problem_documents_become_typed_errors(code, kind):
+    error = errors.from_problem(
+        {"title": "It <b>broke", "code": code, "expected": "x", "got": "y", "action": "z"}
+    )
+    assert type(error) is kind
+    assert (error.code, error.expected, error.got, error.action) == (code, "x", "y", "z")
+    lines = texts.error_lines(error.to_dict())
+    assert "It &lt;b&gt;broke." in lines
+    assert "What to do: z" in lines
+
+
+def test_progress_is_told_with_the_time_that_is_left():
+    job = {"state": "running", "fraction": 0.5, "stage": "network", "remaining_s": 12.2}
+    share, text = texts.progress({"event": "progress", "job": job})
+    assert 0.5 < share < 0.6
+    assert text == "Network, about 12 s left"
+    queued = dict(job, state="queued", fraction=0.0, position=3)
+    assert texts.progress({"event": "progress", "job": queued})[1] == "Waiting: 2 before this one"
+    assert [texts.remaining(s) for s in (None, 1.0, 200)] == ["", "almost done", "about 3 min left"]
+
+
+def test_a_server_elsewhere_is_named_before_volumes_go_there():
+    event = {"version": "0.1.0", "workers": [{"device": "cpu"}], "models": [TRANSLATE]}
+    assert "gpu.example.org" in texts.server_status("http://gpu.example.org:8000", event)
+    assert "sent to" not in texts.server_status("http://127.0.0.1:8000", event)
