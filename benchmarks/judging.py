@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,12 +93,12 @@ def translate_by_baselines(patient: Patient, regressions: VoxelRegressions) -> l
     records = []
     for study in patient.visits:
         images = truths(study)
-        maps = lru_cache(maxsize=None)(_maps_of(images))
+        maps, identity = _maps_of(images), _identities_of(images)
         for case, inputs, target in translations(list(images)):
             truth = images[target]
             place = (patient.name, label(study), "translation", case)
-            nearest = max((score(truth, images[key].image) for key in inputs), key=lambda s: s["psnr"])
-            records.append(Record(*place, "identity", nearest))
+            same = [identity(key, target) for key in inputs]
+            records.append(Record(*place, "identity", max(same, key=lambda figures: figures["psnr"])))
             where = _dilated([images[key].mask for key in inputs])
             for kind in regression.ESTIMATORS:
                 estimator = regressions(inputs, target, kind)
@@ -171,10 +171,23 @@ def _judge(
 
 
 def _maps_of(images: dict[str, Truth]) -> Callable[[str], list[NDArray[np.float32]]]:
+    """The neighbourhood maps of a contrast, made once."""
+
+    @cache
     def maps(key: str) -> list[NDArray[np.float32]]:
         return regression.neighbourhood(images[key].image, spacing=images[key].spacing)
 
     return maps
+
+
+def _identities_of(images: dict[str, Truth]) -> Callable[[str, str], dict[str, float]]:
+    """The figures of one contrast taken for another, found once."""
+
+    @cache
+    def identity(key: str, target: str) -> dict[str, float]:
+        return score(images[target], images[key].image)
+
+    return identity
 
 
 def _dilated(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:

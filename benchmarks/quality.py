@@ -15,8 +15,9 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from benchmarks import judging, tables
 from benchmarks.cohort import FOLD_NAMES, Patient, patients
 from medgan_core import engine
 from medgan_core.data.manifest import Manifest
-from medgan_core.errors import MedganError
+from medgan_core.errors import MedganError, ModelError
 from medgan_core.registry import SHIPPED, Registry
 from medgan_core.volume import Volume
 
@@ -84,8 +85,8 @@ class Judge:
         self.everyone = patients(Manifest.load(arguments.data))
         self.levels = (9,) if arguments.quick else judging.LEVELS
         self._cache = Cache(arguments.out / "cache")
-        self._session = lru_cache(maxsize=None)(self._start)
-        self._regressions = lru_cache(maxsize=None)(self._fit)
+        self._session = cache(self._start)
+        self._regressions = cache(self._fit)
 
     def chosen(self) -> list[Patient]:
         """The patients asked for, all by default."""
@@ -102,8 +103,8 @@ class Judge:
         return found
 
     def registry(self, fold: str) -> Registry:
-        """The models that patients of a fold are judged by."""
-        return Registry([SHIPPED if self.arguments.shipped else self.arguments.models / fold])
+        """The models that patients of a fold are judged by; shipped ones help, such as the gate."""
+        return Registry([SHIPPED] if self.arguments.shipped else [SHIPPED, self.arguments.models / fold])
 
     def _baselines(self, task: str, patient: Patient) -> list[dict[str, Any]]:
         if task == "translation":
@@ -121,7 +122,15 @@ class Judge:
         )
 
     def _model(self, task: str, patient: Patient) -> list[dict[str, Any]]:
-        weights = self.registry(patient.fold).card(MODELS[task]).weights.sha256
+        registry = self.registry(patient.fold)
+        if registry.folder(MODELS[task]).is_relative_to(SHIPPED) != self.arguments.shipped:
+            raise ModelError(
+                f"Fold {patient.fold} has no weights of {MODELS[task]}",
+                expected=f"{MODELS[task]}/card.json in the folder {patient.fold} of --models",
+                got="only the shipped weights, which saw every patient",
+                action="train the fold first",
+            )
+        weights = registry.card(MODELS[task]).weights.sha256
         kind = "shipped" if self.arguments.shipped else "fold"
         apply = self._apply(task, patient.fold)
         if task == "translation":
@@ -160,9 +169,16 @@ def report(judge: Judge, command: str) -> tuple[str, dict[str, Any]]:
         cells = tables.per_patient(records, task)
         totals = tables.summary(cells, judging.BASELINES[task])
         parts += [f"## {task.capitalize()} per patient", tables.patient_table(cells, judging.BASELINES[task])]
-        parts += [f"## {task.capitalize()} in total", tables.total_table(totals)]
+        parts += [f"## {task.capitalize()} in total", tables.total_table(totals), _verdicts(records)]
         plain["tasks"][task] = {"records": records, "summary": totals}
     return "\n\n".join(parts) + "\n", plain
+
+
+def _verdicts(records: list[dict[str, Any]]) -> str:
+    """What the reports of the model's runs said, over all runs."""
+    said = Counter(record["verdict"] for record in records if record["method"] == "model")
+    runs = ", ".join(f"{count} {verdict}" for verdict, count in sorted(said.items()))
+    return f"Verdicts of the reports (fail: refused unless asked for): {runs or 'no model was run'}."
 
 
 def _provenance(judge: Judge) -> str:

@@ -169,7 +169,7 @@ def _register(fixed: Volume, moving: Volume, centre: NDArray[np.float64]) -> NDA
     """The motion from points of `fixed` to points of `moving`, 4x4."""
     images = _image(fixed), _image(moving)
     still = _score(*images, _euler(centre, np.zeros(3)))
-    tried = []
+    tried: list[tuple[float, int, Any]] = []
     for shift in _starts(fixed, moving, centre):
         transform = _euler(centre, shift)
         if _improve(_method((3, 2)), images, transform):

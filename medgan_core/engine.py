@@ -183,9 +183,8 @@ def _suitable(session: Session, card: ModelCard, volumes: dict[str, Volume], *, 
     if failed and not allow:
         error = UnsuitableError(
             f"The input does not suit the model {card.name!r}",
-            expected=f"{card.domain.anatomy}, {card.domain.modality}; " + "; ".join(
-                f"{row.name}: {row.limit} {row.unit}".rstrip() for row in failed
-            ),
+            expected=f"{card.domain.anatomy}, {card.domain.modality}; "
+            + "; ".join(f"{row.name}: {row.limit} {row.unit}".rstrip() for row in failed),
             got="; ".join(f"{row.name}: {row.value} {row.unit}".rstrip() for row in failed),
             action="choose another volume or model; to run all the same, set allow_unsuitable=true",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -20,7 +22,7 @@ _BINS = 256
 
 
 def foreground(
-    data: NDArray[np.floating] | NDArray[np.integer], *, stripped: bool | None = None
+    data: NDArray[np.floating[Any]] | NDArray[np.integer[Any]], *, stripped: bool | None = None
 ) -> NDArray[np.bool_]:
     """Foreground of one image: Otsu's threshold, largest component, holes filled.
 
@@ -77,7 +79,9 @@ def otsu(data: NDArray[np.float32]) -> float:
     return float(edges[int(between.argmax()) + 1])
 
 
-def percentile_scale(data: NDArray[np.floating], mask: NDArray[np.bool_], percentile: float = 99.5) -> float:
+def percentile_scale(
+    data: NDArray[np.floating[Any]], mask: NDArray[np.bool_], percentile: float = 99.5
+) -> float:
     """The given percentile inside the mask (whole image when the mask is empty), never zero."""
     values = data[mask] if mask.any() else data[np.isfinite(data)]
     scale = float(np.percentile(values, percentile)) if values.size else 1.0

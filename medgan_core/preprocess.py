@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -142,7 +142,7 @@ def inverse(
     array: NDArray[np.float32],
     placement: Placement,
     *,
-    outside: NDArray[np.floating] | float = 0.0,
+    outside: NDArray[np.floating[Any]] | float = 0.0,
 ) -> Volume:
     """Bring a network's answer back onto the source's grid and into its card's scale.
 

@@ -56,6 +56,9 @@ def describe(
 def flat(provenance: dict[str, Any]) -> dict[str, str]:
     """The part that is written into image headers, as text."""
     keys = ("synthetic", "model", "version", "sha256", "task", "target", "seed", "created", "not_for")
-    out = {f"MedGAN.{key}": str(provenance[key]).lower() if key == "synthetic" else str(provenance[key]) for key in keys}
+    out = {
+        f"MedGAN.{key}": str(provenance[key]).lower() if key == "synthetic" else str(provenance[key])
+        for key in keys
+    }
     out["MedGAN.inputs"] = ",".join(provenance["inputs"])
     return out

@@ -80,9 +80,7 @@ def _within(values: tuple[float, ...], low: float, high: float) -> Verdict:
     return "caution" if all(0.75 * low <= v <= 1.25 * high for v in values) else "fail"
 
 
-def gate_rows(
-    domain: Domain, volumes: Mapping[str, Volume], gate: nn.Module
-) -> list[Row]:
+def gate_rows(domain: Domain, volumes: Mapping[str, Volume], gate: nn.Module) -> list[Row]:
     """Anatomy and contrast of each input as the gate sees them.
 
     Args:

@@ -125,7 +125,14 @@ def _handle_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         got = repr(first.get("input"))[:200]
-        return answer(UsageError(f"The request is not valid at {where}", expected=first["msg"], got=got))
+        return answer(
+            UsageError(
+                f"The request is not valid at {where}",
+                expected=first["msg"],
+                got=got,
+                action="correct the request; GET /openapi.json describes it",
+            )
+        )
 
     @app.exception_handler(MONAILabelException)
     async def monailabel(_: Request, error: Any) -> JSONResponse:
@@ -136,7 +143,8 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         kinds = {404: NotFoundError, 405: MethodError}
-        document = problem(kinds.get(error.status_code, UsageError)(str(error.detail)))
+        text = "There is no such address" if error.detail == "Not Found" else str(error.detail)
+        document = problem(kinds.get(error.status_code, UsageError)(text))
         document["status"] = error.status_code
         return JSONResponse(document, error.status_code, headers=error.headers, media_type=PROBLEM_JSON)
 

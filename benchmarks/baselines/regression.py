@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 Array = NDArray[np.float32]
 
 VOXELS_PER_STUDY = 20_000
+TREES = 100
 _INSIDE = 0.9
 _CHUNK = 200_000
 
@@ -39,11 +40,13 @@ def _linear(seed: int) -> Estimator:
 
 def _trees(seed: int) -> Estimator:
     return HistGradientBoostingRegressor(
-        max_iter=200, max_leaf_nodes=31, min_samples_leaf=50, early_stopping=True, random_state=seed
+        max_iter=TREES, max_leaf_nodes=31, min_samples_leaf=50, early_stopping=True, random_state=seed
     )
 
 
 ESTIMATORS = {"linear": _linear, "trees": _trees}
+_INSIDE_ONLY = frozenset({"linear"})
+"""Air would bend a line that has nothing to gain there; trees tell it apart."""
 
 
 def neighbourhood(image: Array, *, spacing: tuple[float, float, float]) -> list[Array]:
@@ -80,10 +83,12 @@ class Sample:
     Args:
         rows: by contrast, (voxels, maps) of its neighbourhood.
         values: by contrast, (voxels,) of its intensity.
+        inside: how many voxels lie inside the mask; they come first.
     """
 
     rows: dict[str, Array]
     values: dict[str, Array]
+    inside: int
 
 
 def sample(
@@ -105,14 +110,10 @@ def sample(
     """
     rng = np.random.default_rng(seed)
     inside, outside = np.flatnonzero(mask), np.flatnonzero(~mask)
-    chosen = np.concatenate(
-        [
-            rng.permutation(inside)[: int(voxels * _INSIDE)],
-            rng.permutation(outside)[: int(voxels * (1 - _INSIDE))],
-        ]
-    )
+    inside = rng.permutation(inside)[: int(voxels * _INSIDE)]
+    chosen = np.concatenate([inside, rng.permutation(outside)[: int(voxels * (1 - _INSIDE))]])
     rows = {key: _rows(neighbourhood(image, spacing=spacing), chosen) for key, image in images.items()}
-    return Sample(rows, {key: image.ravel()[chosen] for key, image in images.items()})
+    return Sample(rows, {key: image.ravel()[chosen] for key, image in images.items()}, inside.size)
 
 
 def fit(
@@ -133,9 +134,14 @@ def fit(
     usable = [s for s in samples if {*inputs, target} <= set(s.values)]
     if not usable:
         raise ValueError(f"no study has all of {[*inputs, target]}, so there is nothing to fit")
-    rows = np.concatenate([np.concatenate([s.rows[key] for key in inputs], axis=1) for s in usable])
+    ends = [s.inside if kind in _INSIDE_ONLY else None for s in usable]
+    rows = [
+        np.concatenate([s.rows[key][:end] for key in inputs], axis=1)
+        for s, end in zip(usable, ends, strict=True)
+    ]
+    values = [s.values[target][:end] for s, end in zip(usable, ends, strict=True)]
     estimator = ESTIMATORS[kind](seed)
-    estimator.fit(rows, np.concatenate([s.values[target] for s in usable]))
+    estimator.fit(np.concatenate(rows), np.concatenate(values))
     return estimator
 
 

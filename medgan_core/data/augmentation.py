@@ -36,7 +36,10 @@ def scanner_effects(
 
 
 def noise_map(
-    shape: tuple[int, int, int], rng: np.random.Generator, generator: torch.Generator, limits: tuple[float, float]
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+    generator: torch.Generator,
+    limits: tuple[float, float],
 ) -> Tensor:
     """Noise level per voxel: constant, or varying smoothly by up to a factor of three.
 

@@ -8,6 +8,7 @@ the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ _FAT = TISSUES["fat"]
 _PERCENTILE = 0.995
 
 
-def tissue_map(labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+def tissue_map(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     """Tissue numbers (see `tissues.NAMES`) of a map with FreeSurfer-style labels, any shape."""
     top = max(int(labels.max(initial=0)), max(tissues.TISSUE_OF_LABEL)) + 1
     table = np.full(top, INDEX["grey"], dtype=np.uint8)
@@ -62,8 +63,9 @@ class Head:
             for name in ("pd", "t1", "t2")
         )
         shortened = np.where([t.enhances for t in table], rng.uniform(0.15, 0.6, len(table)), 0.98)
-        as_tensor = [torch.tensor(v, dtype=torch.float32) for v in (pd, t1, t2, t1 * shortened)]
-        return Head(*as_tensor, sequences={name: draw(rng) for name, draw in SEQUENCES.items()})
+        maps = torch.tensor(np.stack([pd, t1, t2, t1 * shortened]), dtype=torch.float32)
+        sequences = {name: draw(rng) for name, draw in SEQUENCES.items()}
+        return Head(maps[0], maps[1], maps[2], maps[3], sequences)
 
     def scale(self, contrast: Contrast, counts: Tensor) -> float:
         """The 99.5th percentile of a contrast over a head with so many voxels of each tissue (no air)."""
@@ -153,8 +155,12 @@ def add_lesions(labels: Tensor, rng: np.random.Generator, generator: torch.Gener
 
 
 def _ball(labels: Tensor, centre: Tensor, radius: float, wobble: Tensor) -> Tensor:
-    axes = [torch.arange(n, dtype=torch.float32) - float(c) for n, c in zip(labels.shape, centre, strict=True)]
-    distance = (axes[0][:, None, None] ** 2 + axes[1][None, :, None] ** 2 + axes[2][None, None, :] ** 2).sqrt()
+    axes = [
+        torch.arange(n, dtype=torch.float32) - float(c) for n, c in zip(labels.shape, centre, strict=True)
+    ]
+    distance = (
+        axes[0][:, None, None] ** 2 + axes[1][None, :, None] ** 2 + axes[2][None, None, :] ** 2
+    ).sqrt()
     return distance < radius * (1 + 0.35 * wobble)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -59,14 +59,12 @@ class SimulatedSlabs:
     """
 
     def __init__(
-        self, maps: Sequence[NDArray[np.integer]], *, slices: int, size: int, stripped: float = 0.35
+        self, maps: Sequence[NDArray[np.integer[Any]]], *, slices: int, size: int, stripped: float = 0.35
     ) -> None:
         self._maps = [tissue_map(m) for m in maps]
         self._brains = [(m > 0) & (m < EXTRA_CEREBRAL) for m in maps]
         self._counts = [_tissue_counts(m) for m in self._maps]
-        self._brain_counts = [
-            _tissue_counts(m[b]) for m, b in zip(self._maps, self._brains, strict=True)
-        ]
+        self._brain_counts = [_tissue_counts(m[b]) for m, b in zip(self._maps, self._brains, strict=True)]
         self._slices, self._size, self._stripped = slices, size, stripped
 
     def draw(self, rng: np.random.Generator, generator: torch.Generator) -> Slab:
@@ -84,7 +82,7 @@ class SimulatedSlabs:
         head = Head.draw(rng)
         texture = float(rng.uniform(0.02, 0.10))
         fine = signals(tensor, head, CONTRASTS, generator, texture)
-        thick = fine.unflatten(1, (self._slices, subslices)).mean(2)
+        thick = fine.reshape(len(fine), self._slices, subslices, *fine.shape[2:]).mean(2)
         blurred = torch.stack([_blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
         counts = (self._brain_counts if stripped else self._counts)[which]
         scales = torch.tensor([head.scale(c, counts) for c in CONTRASTS])
@@ -100,7 +98,9 @@ class SimulatedSlabs:
         """Voxels (slice, i, j) to look at: sub-slices of thick slices under an in-plane deformation."""
         subslices = min(_SUBSLICES, int(np.ceil(thickness)))
         reach = thickness * self._slices / 2
-        middle = rng.uniform(min(0.12 * shape[0] + reach, shape[0] / 2), max(0.97 * shape[0] - reach, shape[0] / 2))
+        middle = rng.uniform(
+            min(0.12 * shape[0] + reach, shape[0] / 2), max(0.97 * shape[0] - reach, shape[0] / 2)
+        )
         starts = middle + (np.arange(self._slices) - self._slices / 2) * thickness
         offsets = (np.arange(subslices) + 0.5) * thickness / subslices
         depth = np.floor((starts[:, None] + offsets[None]).ravel()).astype(np.intp)
@@ -120,7 +120,7 @@ class RealSlabs:
     """Slabs cut from preprocessed studies.
 
     Args:
-        studies: arrays (contrasts in the order of `CONTRASTS`, i, j, k), zeros where not available, any float.
+        studies: arrays (contrasts in the order of `CONTRASTS`, i, j, k), zeros where not available.
         available: per study and contrast.
         isotropic: per study; then slices are also cut along other axes and averaged to thicker ones.
         slices: of a slab (odd).
@@ -129,7 +129,7 @@ class RealSlabs:
 
     def __init__(
         self,
-        studies: Sequence[NDArray[np.floating]],
+        studies: Sequence[NDArray[np.floating[Any]]],
         available: Sequence[tuple[bool, ...]],
         isotropic: Sequence[bool],
         *,
@@ -200,7 +200,9 @@ def _blur(image: Tensor, sigma: float) -> Tensor:
     return functional.conv2d(out, taps.view(1, 1, 1, 5), padding=(0, 2))[:, 0]
 
 
-def _window(study: NDArray[np.floating], size: int, rng: np.random.Generator) -> NDArray[np.floating]:
+def _window(
+    study: NDArray[np.floating[Any]], size: int, rng: np.random.Generator
+) -> NDArray[np.floating[Any]]:
     """A random in-plane window of (c, i, j, k), padded with zeros when the study is smaller."""
     for axis in (1, 2):
         count = study.shape[axis]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,9 @@ def heads(manifest: Manifest, *, without: Collection[str] = ()) -> list[Study]:
     ]
 
 
-def label_maps(studies: Sequence[Study]) -> list[NDArray[np.integer]]:
+def label_maps(studies: Sequence[Study]) -> list[NDArray[np.integer[Any]]]:
     """Whole-head label maps in RAS order, for simulation."""
-    maps: list[NDArray[np.integer]] = []
+    maps: list[NDArray[np.integer[Any]]] = []
     for study in studies:
         volume = io.read(study.labels["labels"])
         axes, flips = slice_axes(volume.geometry)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def ssim_loss(a: Tensor, b: Tensor, *, data_range: float = 1.0, window: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim_loss(
+    a: Tensor, b: Tensor, *, data_range: float = 1.0, window: int = 11, sigma: float = 1.5
+) -> Tensor:
     """``1 - SSIM`` per pixel with a Gaussian window (Wang et al. 2004, eq. 13).
 
     Args:

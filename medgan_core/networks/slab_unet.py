@@ -7,6 +7,8 @@ tile computes exactly what the whole slice would (away from its border), and any
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, h, w) to the same shape."""
-        return x + self.second(torch.relu(self.first(x)))
+        change: Tensor = self.second(torch.relu(self.first(x)))
+        return x + change
 
 
 class SlabUNet(nn.Module):
@@ -70,12 +73,10 @@ class SlabUNet(nn.Module):
         self.down = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(width) for _ in range(blocks))) for width in widths
         )
-        self.shrink = nn.ModuleList(
-            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.grow = nn.ModuleList(
             nn.Sequential(nn.Conv2d(b, a, 1), nn.Upsample(scale_factor=2, mode="nearest"))
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in pairwise(widths)
         )
         self.up = nn.ModuleList(
             nn.Sequential(
@@ -85,15 +86,13 @@ class SlabUNet(nn.Module):
             for width in widths[:-1]
         )
         self.head = nn.Conv2d(widths[0], 4 * outputs, 3, padding=1)
-        self.scale = nn.Sequential(
-            nn.Conv2d(widths[0], widths[0] // 2, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(widths[0] // 2, 4 * outputs, 3, padding=1),
-        )
+        last = nn.Conv2d(widths[0] // 2, 4 * outputs, 3, padding=1)
+        self.scale = nn.Sequential(nn.Conv2d(widths[0], widths[0] // 2, 3, padding=1), nn.ReLU(), last)
         nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
-        nn.init.zeros_(self.scale[2].weight)
-        nn.init.constant_(self.scale[2].bias, _FIRST_LOG_SCALE)
+        nn.init.zeros_(last.weight)
+        for layer, start in ((self.head, 0.0), (last, _FIRST_LOG_SCALE)):
+            if layer.bias is not None:
+                nn.init.constant_(layer.bias, start)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_channels, h, w) with h, w multiples of `multiple` to (n, 2 * outputs, h, w)."""

@@ -32,4 +32,5 @@ class VolumeClassifier(nn.Module):
         """(n, 1, i, j, k) to logits (n, classes)."""
         features = self.features(x).flatten(2)
         pooled = torch.cat([features.mean(2), features.amax(2)], dim=1)
-        return self.classify(self.dropout(pooled))
+        logits: Tensor = self.classify(self.dropout(pooled))
+        return logits

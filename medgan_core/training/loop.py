@@ -105,7 +105,9 @@ class _Run:
         self.network = recipe.network()
         if recipe.init:
             _start_from(self.network, Path(recipe.init), recipe.name)
-        self.network.to(self.device, memory_format=torch.channels_last)
+        three = getattr(self.network, "spatial_dims", 2) == 3
+        layout = torch.channels_last_3d if three else torch.channels_last
+        self.network.to(self.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.lr, weight_decay=1e-4, betas=(0.9, 0.99)
@@ -130,9 +132,7 @@ class _Run:
                 got=f"{file.parent.name}" + (f", other {', '.join(changed)}" if changed else ""),
                 action="choose another --out, or add --resume",
             )
-        counters = load_state(
-            self.out, network=self.network, average=self.average, optimiser=self.optimiser
-        )
+        counters = load_state(self.out, network=self.network, average=self.average, optimiser=self.optimiser)
         if counters is not None:
             self.step, self.seconds = int(counters["step"]), float(counters["seconds"])
 
@@ -157,7 +157,7 @@ class _Run:
                 action="resume with a smaller lr; the state before this update is kept",
             )
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimiser.step()
         self.step += 1
@@ -258,9 +258,7 @@ class _Numbers:
         return len(self._range)
 
 
-def _batches(
-    samples: Samples, recipe: Recipe, *, start: int, workers: int
-) -> Iterator[dict[str, Tensor]]:
+def _batches(samples: Samples, recipe: Recipe, *, start: int, workers: int) -> Iterator[dict[str, Tensor]]:
     loader: DataLoader[dict[str, Tensor]] = DataLoader(
         samples,  # type: ignore[arg-type]  # anything with __getitem__ serves
         batch_size=recipe.batch,

@@ -25,7 +25,8 @@ from monailabel.endpoints import (
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monailabel_app.problems import UnknownImageError, problem
+from medgan_core.errors import MedganError
+from monailabel_app.problems import NotFoundError, UnknownImageError, problem
 from monailabel_app.studies import is_plain
 
 # Not offered: /infer (there is an own one), whole-slide inference, the DICOMweb proxy and OHIF.
@@ -77,18 +78,28 @@ class ConfinedNames:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 404."""
         if scope["type"] == "http":
-            query = parse_qsl(scope["query_string"].decode("latin-1"))
-            bad = [value for key, value in query if key in _NAMES and value and not is_plain(value)]
-            if ".." in scope["path"].replace("\\", "/").split("/"):
-                bad.append(scope["path"])
-            if bad:
-                error = UnknownImageError(
-                    "The name leads out of the server's store",
-                    expected="an id that GET /datastore/?output=all lists",
-                    got=bad[0][:200],
-                    action="use the id alone",
-                )
+            error = _climbing(scope["path"], scope["query_string"].decode("latin-1"))
+            if error is not None:
                 answer = JSONResponse(problem(error), 404, media_type="application/problem+json")
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _climbing(path: str, query: str) -> MedganError | None:
+    if ".." in path.replace("\\", "/").split("/"):
+        return NotFoundError(
+            "There is no such address",
+            expected="an address without '..'",
+            got=path[:200],
+            action="correct it",
+        )
+    for key, value in parse_qsl(query):
+        if key in _NAMES and value and not is_plain(value):
+            return UnknownImageError(
+                "The name leads out of the server's store",
+                expected="an id that GET /datastore/?output=all lists",
+                got=value[:200],
+                action="use the id alone",
+            )
+    return None

@@ -11,16 +11,21 @@ CENTRE = np.array([5.0, -12.0, 20.0])
 
 
 def head(points: np.ndarray) -> np.ndarray:
-    """Intensity at RAS points (..., 3): an ellipsoid with a rim, ventricles and lobes of several tissues."""
-    x, y, z = np.moveaxis(points - CENTRE, -1, 0)
-    radius = np.sqrt((x / 65) ** 2 + (y / 80) ** 2 + (z / 60) ** 2)
+    """Intensity at RAS points (..., 3): skull, a brain of two folded tissues, ventricles, a nose."""
+    centred = points - CENTRE
+    x, y, z = np.moveaxis(centred, -1, 0)
+    radius = np.sqrt((x / 65) ** 2 + (y / 82) ** 2 + (np.where(z > 0, z / 58, z / 70)) ** 2)
     out = np.where(radius < 1, 300.0, 0.0)
-    out[radius < 0.9] = 500.0
-    folds = np.sin(x / 7) * np.cos(y / 9) * np.sin(z / 8 + 1)
-    out[(radius < 0.85) & (folds > 0.2)] = 800.0
+    out[(x / 12) ** 2 + ((y - 85) / 20) ** 2 + ((z + 15) / 25) ** 2 < 1] = 300.0
+    rng = np.random.default_rng(3)
+    waves = rng.normal(size=(12, 3)) * (2 * np.pi / rng.uniform(40, 120, size=(12, 1)))
+    folds = sum(
+        np.sin(centred @ wave + phase) for wave, phase in zip(waves, rng.uniform(0, 6, 12), strict=True)
+    )
+    out[radius < 0.88] = 500.0
+    out[(radius < 0.82) & (folds > 0)] = 800.0
     out[((x - 9) / 8) ** 2 + ((y + 5) / 25) ** 2 + (z / 14) ** 2 < 1] = 120.0
     out[((x + 11) / 7) ** 2 + ((y + 2) / 22) ** 2 + (z / 16) ** 2 < 1] = 120.0
-    out[((x + 30) / 14) ** 2 + ((y - 40) / 12) ** 2 + ((z - 20) / 10) ** 2 < 1] = 950.0
     return out
 
 
@@ -34,7 +39,8 @@ def phantom(affine=None, shape=(76, 92, 70), motion=None) -> Volume:
     if motion is not None:
         back = np.linalg.inv(motion)
         points = points @ back[:3, :3].T + back[:3, 3]
-    data = head(points) + np.random.default_rng(0).normal(0, 10, size=shape) * (head(points) > 0)
+    data = head(points)
+    data += np.random.default_rng(0).normal(0, 10, size=shape) * (data > 0)
     return Volume(data.astype(np.float32), Geometry(shape, affine))
 
 

@@ -61,6 +61,18 @@ def test_export_and_load_keep_voxels_and_place(headless, tmp_path, dtype, hand):
     assert not headless.scene.GetNumberOfNodesByClass("vtkMRMLVolumeArchetypeStorageNode")
 
 
+def test_the_matrix_is_copied_to_the_last_bit(headless, tmp_path):
+    random = np.random.default_rng(5)
+    logic = SceneLogic(headless.scene)
+    for number in range(25):
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.linalg.qr(random.normal(size=(3, 3)))[0] * random.uniform(0.3, 4, 3)
+        matrix[:3, 3] = random.normal(0, 100, 3)
+        node = headless.add_volume(head((3, 4, 5)), None, "x", matrix=matrix)
+        copy = logic.load(logic.export(node, str(tmp_path), f"{number}"), "copy", node)
+        assert ijk_to_ras(copy) == ijk_to_ras(node)
+
+
 def test_a_file_alone_lies_where_it_did(headless, oblique, tmp_path):
     """Without a source MRML may turn a left-handed grid round; every voxel stays at its place."""
     logic = SceneLogic(headless.scene)

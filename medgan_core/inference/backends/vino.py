@@ -1,16 +1,17 @@
 """The OpenVINO back end for CPUs.
 
-The network goes through `torch.export` straight into OpenVINO's PyTorch front end.
-`openvino.convert_model` would do the same, but it reports every conversion to its maker over the
-network unless the user has opted out, and it changes the process's logging.
+The network goes through `torch.export` straight into OpenVINO's PyTorch front end;
+`openvino.convert_model` would do the same in twice the time, and it changes the process's logging.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -43,8 +44,7 @@ def attempts(
     The first takes half the time. It is right for every size unless the network wrote the example's
     size into its graph, which the self-check notices because it uses other sizes.
     """
-    import openvino
-
+    openvino = load()
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "PERFORMANCE_HINT": "LATENCY",
@@ -59,9 +59,27 @@ def attempts(
 
 def bf16_is_native() -> bool:
     """Whether this CPU has bfloat16 instructions that OpenVINO uses."""
+    return "BF16" in load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def load() -> ModuleType:
+    """Import OpenVINO without its telemetry.
+
+    Importing it reports to its maker over the network, unless the user has opted out beforehand. Where the
+    package for that is not there it uses a silent stand-in of its own, so for the moment of the import
+    that package is hidden.
+    """
+    telemetry = "openvino_telemetry"
+    if "openvino" not in sys.modules and telemetry not in sys.modules:
+        sys.modules[telemetry] = None  # type: ignore[assignment]
+        try:
+            import openvino
+        finally:
+            del sys.modules[telemetry]
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    module: ModuleType = openvino
+    return module
 
 
 def _convert(network: nn.Module, example: Tensor, free: bool) -> Any:

@@ -127,8 +127,8 @@ class Denoise(Recipe):
             figures=(),
             limits=(
                 "Not for diagnosis. Structures weaker than the noise may be removed with it.",
-                "Made for Rician noise of magnitude images that is independent from voxel to voxel; noise that "
-                "was interpolated or filtered before is removed only in part.",
+                "Made for Rician noise of magnitude images that is independent from voxel to voxel; noise "
+                "that was interpolated or filtered before is removed only in part.",
             ),
             weights=Weights(file="", sha256=""),
             settings=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from medgan_core.training.recipe import Forward, Recipe
 from medgan_core.training.recipes.brain_data import SOURCES
 from medgan_core.training.recipes.sources import generators
 
-_FINE_MM = 2.5
+_FINE_MM = 3
 _BRAIN_COVERAGE = ("head", "brain")
 Small = NDArray[np.float32]
 
@@ -86,8 +86,8 @@ class Gate(Recipe):
             name=self.name,
             version="0.1.0",
             title="Brain MR recognition",
-            description="Says whether a volume is a head or brain in MR and which contrast it shows. Other models "
-            "ask it before they run.",
+            description="Says whether a volume is a head or brain in MR and which contrast it shows. Other "
+            "models ask it before they run.",
             task="gate",
             inputs=(Port(key="image", title="Any volume", required=True),),
             outputs=(Port(key="logits", title="Anatomy and contrast", unit=", ".join(GATE_CLASSES)),),
@@ -98,7 +98,9 @@ class Gate(Recipe):
             training=training,
             licence="Apache-2.0",
             figures=(),
-            limits=("Seen few kinds of volumes that are no heads; a refusal can be overruled for that reason.",),
+            limits=(
+                "Seen few kinds of volumes that are no heads; a refusal can be overruled for that reason.",
+            ),
             weights=Weights(file="", sha256=""),
         )
 
@@ -107,12 +109,18 @@ class GateSamples:
     """5 mm volumes: a third simulated heads, a third real ones, a third anything else."""
 
     def __init__(
-        self, maps: Sequence[NDArray[np.integer]], heads: list[tuple[Small, int]], others: list[Small], *, seed: int
+        self,
+        maps: Sequence[NDArray[np.integer[Any]]],
+        heads: list[tuple[Small, int]],
+        others: list[Small],
+        *,
+        seed: int,
     ) -> None:
-        step = round(_FINE_MM)
+        step = _FINE_MM
         self._maps = [tissue_map(m[::step, ::step, ::step]) for m in maps]
-        self._brains = [(m[::step, ::step, ::step] > 0) & (m[::step, ::step, ::step] < EXTRA_CEREBRAL) for m in maps]
-        self._fine_mm = float(step)
+        self._brains = [
+            (m[::step, ::step, ::step] > 0) & (m[::step, ::step, ::step] < EXTRA_CEREBRAL) for m in maps
+        ]
         self._heads, self._others, self._seed = heads, others, seed
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
@@ -129,7 +137,7 @@ class GateSamples:
         else:
             brain = 0.0
             volume = self._other(rng, generator)
-        tensor = scanner_effects(torch.from_numpy(volume), rng, generator, noise=0.15)
+        tensor = scanner_effects(torch.from_numpy(volume), rng, generator, noise=0.08)
         if rng.random() < 0.3:
             tensor = _cropped(tensor, rng)
         grid = torch.from_numpy(centred(tensor.numpy()))
@@ -143,15 +151,19 @@ class GateSamples:
         which = int(rng.integers(len(self._maps)))
         labels = self._maps[which] * (self._brains[which] if rng.random() < 0.4 else 1)
         image = signals(
-            torch.from_numpy(labels), Head.draw(rng), (CONTRASTS[contrast],), generator, float(rng.uniform(0.02, 0.1))
+            torch.from_numpy(labels),
+            Head.draw(rng),
+            (CONTRASTS[contrast],),
+            generator,
+            float(rng.uniform(0.02, 0.1)),
         )
-        factor = self._fine_mm / GATE_SPACING_MM * rng.uniform(0.88, 1.12)
+        factor = _FINE_MM / GATE_SPACING_MM * rng.uniform(0.88, 1.12)
         size = [max(4, round(n * factor)) for n in labels.shape]
         small = functional.interpolate(image[None], size=size, mode="area")[0, 0]
         return np.asarray((small / small.max().clamp(min=1e-6)).numpy())
 
     def _other(self, rng: np.random.Generator, generator: torch.Generator) -> Small:
-        """A volume that is no head: other anatomy, bodies of simple shape, noise, a shuffled head, a piece."""
+        """A volume that is no head: other anatomy, simple bodies, noise, a shuffled head."""
         kind = int(rng.integers(6))
         if kind <= 1 and self._others:
             small = self._others[int(rng.integers(len(self._others)))]
@@ -161,10 +173,16 @@ class GateSamples:
             return np.asarray(rician(torch.zeros(GATE_GRID), 0.5, generator=generator).numpy())
         if kind == 3:
             return _bodies(rng, generator)
-        head = self._heads[int(rng.integers(len(self._heads)))][0] if self._heads else np.zeros(GATE_GRID, np.float32)
+        head = (
+            self._heads[int(rng.integers(len(self._heads)))][0]
+            if self._heads
+            else np.zeros(GATE_GRID, np.float32)
+        )
         if kind == 4:
             return _shuffled(head, rng)
-        field = smooth_field(GATE_GRID, int(rng.integers(3, 12)), generator=generator, depth_knots=int(rng.integers(3, 12)))
+        field = smooth_field(
+            GATE_GRID, int(rng.integers(3, 12)), generator=generator, depth_knots=int(rng.integers(3, 12))
+        )
         return np.asarray((field - field.min()).numpy())
 
 
@@ -191,7 +209,9 @@ def _cropped(volume: Tensor, rng: np.random.Generator) -> Tensor:
 def _shuffled(head: Small, rng: np.random.Generator) -> Small:
     """Blocks of a head in another order: its histogram without its anatomy."""
     step = int(rng.choice((8, 10)))
-    trimmed = head[: head.shape[0] // step * step, : head.shape[1] // step * step, : head.shape[2] // step * step]
+    trimmed = head[
+        : head.shape[0] // step * step, : head.shape[1] // step * step, : head.shape[2] // step * step
+    ]
     shape = [n // step for n in trimmed.shape]
     blocks = trimmed.reshape(shape[0], step, shape[1], step, shape[2], step).transpose(0, 2, 4, 1, 3, 5)
     flat = rng.permutation(blocks.reshape(-1, step, step, step))

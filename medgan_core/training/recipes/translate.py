@@ -90,7 +90,9 @@ class Translate(Recipe):
         total = weight.sum().clamp(min=1)
         residual = value - truth
         error = (charbonnier(residual) * weight).sum() / total
-        structure = (ssim_loss(value * weight.clamp(max=1), truth * weight.clamp(max=1)) * weight).sum() / total
+        structure = (
+            ssim_loss(value * weight.clamp(max=1), truth * weight.clamp(max=1)) * weight
+        ).sum() / total
         likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
         loss = error + self.ssim * structure + self.nll * likelihood
         mae = float((residual.detach().abs() * weight).sum() / total)

@@ -150,8 +150,19 @@ def ijk_to_ras(node):
 
 
 def copy_geometry(source, target):
-    """Give `target` the matrix of `source`, bit for bit."""
-    target.CopyOrientation(source)
+    """Give `target` the matrix of `source`, bit for bit.
+
+    By its parts: CopyOrientation and SetIJKToRASMatrix normalise the axes again and change the last bit.
+    Everything is set to something far away first, because setting what nearly agrees changes nothing.
+    """
+    directions = [[0.0] * 3 for _ in range(3)]
+    source.GetIJKToRASDirections(directions)
+    target.SetIJKToRASDirections([[-value for value in row] for row in directions])
+    target.SetIJKToRASDirections(directions)
+    target.SetSpacing([2.0 * side for side in source.GetSpacing()])
+    target.SetSpacing(source.GetSpacing())
+    target.SetOrigin([place + 1.0 for place in source.GetOrigin()])
+    target.SetOrigin(source.GetOrigin())
 
 
 def same_grid(one, other, tolerance_mm=1e-2):

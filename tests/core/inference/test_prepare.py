@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -91,32 +92,16 @@ def test_the_network_itself_is_left_as_it_was() -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_conversion_reports_nothing_to_anybody(tmp_path: Path) -> None:
-    """The telemetry of OpenVINO's own converter leaves its client id in the home folder before it sends."""
+def test_openvino_reports_nothing_to_anybody(tmp_path: Path) -> None:
+    """Its telemetry leaves a client id in the home folder before it sends anything."""
     script = (
         "from medgan_core.inference import prepare\n"
         "from tests.core.inference.toys import Toy\n"
-        "prepare(Toy(), device='cpu', backend='openvino', precision='fp32')\n"
-        "import sys\n"
-        "telemetry = sys.modules.get('openvino_telemetry')\n"
-        "print('started', bool(telemetry and telemetry.Telemetry._SingletonMetaClass__single_instance))\n"
+        "assert prepare(Toy(), device='cpu', precision='fp32').backend == 'openvino'\n"
     )
-    environment = {
-        "HOME": str(tmp_path),
-        "USERPROFILE": str(tmp_path),
-        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "c"),
-    }
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, **environment},
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "started False" in done.stdout or "openvino_telemetry" not in done.stdout
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, **home}, cwd=root, check=True)
     assert not (tmp_path / "intel").exists()
 
 

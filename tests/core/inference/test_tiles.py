@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medgan_core.inference.tiles import padded, starts, weights
@@ -11,6 +11,7 @@ from medgan_core.inference.tiles import padded, starts, weights
 numbers = st.integers(1, 12)
 
 
+@settings(deadline=None)
 @given(multiple=st.sampled_from([1, 4, 16]), size=numbers, tile=numbers, overlap=st.integers(0, 60))
 def test_tiles_cover_a_side_on_the_grid_and_weights_sum_to_one(
     multiple: int, size: int, tile: int, overlap: int
@@ -26,6 +27,7 @@ def test_tiles_cover_a_side_on_the_grid_and_weights_sum_to_one(
     torch.testing.assert_close(total, torch.ones_like(total), atol=1e-6, rtol=0)
 
 
+@settings(deadline=None)
 @given(multiple=st.sampled_from([4, 16]), size=st.integers(5, 40), overlap=st.integers(1, 4))
 def test_neighbours_share_at_least_the_overlap(multiple: int, size: int, overlap: int) -> None:
     tile = 5 * multiple

@@ -1,0 +1,101 @@
+"""What a person sees in a terminal: progress, tables, errors, and Ctrl-C as a wish to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from medgan_core import monitor
+from medgan_core.errors import MedganError
+
+
+def print_error(error: MedganError) -> None:
+    """The error on standard error, one part a line."""
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(Text(f"{error.what.rstrip('.')}.", style="bold red"))
+    for label, text in (("Expected", error.expected), ("Got", error.got), ("What to do", error.action)):
+        if text:
+            console.print(Text(f"  {label}: {text}"))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> None:
+    """A table on standard output, one column per key of the first row; `empty` when there are none."""
+    console = Console()
+    if not rows:
+        if empty:
+            console.print(empty)
+        return
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(Text(_plain(row.get(key, ""))) for key in rows[0]))
+    console.print(table)
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def following() -> Iterator[Callable[[monitor.Progress], None]]:
+    """Show progress on standard error: a bar in a terminal, a line for each stage elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0, left="")
+
+        def show(now: monitor.Progress) -> None:
+            left = "" if now.remaining_s is None else f"{_time(now.remaining_s)} left"
+            bar.update(task, completed=now.fraction, description=now.stage, left=left)
+
+        yield show
+
+
+def _lines(console: Console) -> Callable[[monitor.Progress], None]:
+    said: set[str] = set()
+
+    def show(now: monitor.Progress) -> None:
+        if now.stage not in said:
+            said.add(now.stage)
+            console.print(f"{now.stage} ({100 * now.fraction:.0f} %)", highlight=False)
+
+    return show
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Within this, the first Ctrl-C sets what the yielded function returns; the second stops at once."""
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

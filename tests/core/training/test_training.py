@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from medgan_core import training
+from medgan_core.errors import CancelledError, UsageError
+from medgan_core.registry import Registry
+from medgan_core.training.loop import schedule
+from medgan_core.training.recipe import configure
+from medgan_core.training.recipes.translate import INPUTS, TARGETS, Translate
+from tests.phantom import write_data_set
+
+TINY = {"updates": "3", "batch": "2", "warmup": "1"}
+SMALL: dict[str, dict[str, str]] = {
+    "brain-mr-translate": {"size": "32", "widths": "8,16", "real_share": "0.5"},
+    "mr-denoise": {"size": "32", "widths": "8,16", "real_share": "0.5"},
+    "brain-mr-gate": {},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data_set(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize("recipe", sorted(training.RECIPES))
+def test_every_recipe_trains_and_leaves_a_model_that_loads(recipe: str, data: Path, tmp_path: Path) -> None:
+    training.train(recipe, data=data, out=tmp_path / "run", settings=TINY | SMALL[recipe], device="cpu")
+    model = Registry([tmp_path / "run" / "models"]).load(recipe)
+    assert model.card.training.updates == 3
+    assert model.card.training.recipe == recipe
+    resolved = json.loads((tmp_path / "run" / "recipe.json").read_text(encoding="utf-8"))
+    assert resolved["batch"] == 2
+
+
+def test_stopping_and_resuming_gives_what_not_stopping_gives(data: Path, tmp_path: Path) -> None:
+    settings = TINY | SMALL["mr-denoise"]
+    training.train("mr-denoise", data=data, out=tmp_path / "whole", settings=settings, device="cpu")
+    calls = 0
+
+    def cancel() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls == 3
+
+    with pytest.raises(CancelledError):
+        training.train(
+            "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, device="cpu", cancel=cancel
+        )
+    assert json.loads((tmp_path / "cut" / "state.json").read_text(encoding="utf-8"))["step"] < 3
+    training.train(
+        "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, device="cpu", resume=True
+    )
+    whole, cut = (load_file(tmp_path / run / "state.safetensors") for run in ("whole", "cut"))
+    assert whole.keys() == cut.keys()
+    for key, value in whole.items():
+        torch.testing.assert_close(cut[key], value, rtol=0, atol=0)
+
+
+def test_a_run_is_not_overwritten_and_other_settings_do_not_go_on_with_it(data: Path, tmp_path: Path) -> None:
+    settings = TINY | SMALL["mr-denoise"]
+    training.train("mr-denoise", data=data, out=tmp_path, settings=settings, device="cpu")
+    with pytest.raises(UsageError, match="holds a run"):
+        training.train("mr-denoise", data=data, out=tmp_path, settings=settings, device="cpu")
+    with pytest.raises(UsageError, match="lr"):
+        training.train(
+            "mr-denoise", data=data, out=tmp_path, settings=settings | {"lr": "1"}, device="cpu", resume=True
+        )
+
+
+def test_fine_tuning_starts_from_the_earlier_model(data: Path, tmp_path: Path) -> None:
+    settings = TINY | SMALL["mr-denoise"]
+    training.train("mr-denoise", data=data, out=tmp_path / "first", settings=settings, device="cpu")
+    tuned = settings | {"init": str(tmp_path / "first"), "lr": "0", "fold": "1"}
+    training.train("mr-denoise", data=data, out=tmp_path / "second", settings=tuned, device="cpu")
+    first, second = (Registry([tmp_path / r / "models"]).load("mr-denoise") for r in ("first", "second"))
+    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("settings", [{"colour": "1"}, {"batch": "many"}, {"lr": "fast"}])
+def test_a_wrong_setting_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        configure(Translate, settings)
+
+
+def test_a_dry_run_prints_the_resolved_recipe(data: Path, tmp_path: Path) -> None:
+    text = training.train(
+        "brain-mr-translate", data=data, out=tmp_path, settings={"widths": "8,16"}, dry_run=True
+    )
+    assert json.loads(text)["widths"] == [8, 16]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_schedule_rises_then_falls() -> None:
+    values = [schedule(step, 1000, 100) for step in range(1000)]
+    assert values.index(max(values)) == 99
+    assert values[-1] == pytest.approx(0.01, abs=1e-4)
+    assert all(a <= b for a, b in itertools.pairwise(values))
+
+
+def test_hidden_contrasts_are_the_ones_to_predict(data: Path) -> None:
+    samples = configure(Translate, {"size": "32", "real_share": "1"}).samples(data, validation=False)
+    contrasts, slices = len(INPUTS), 3
+    for number in range(12):
+        sample = samples[number]
+        present = sample["input"][contrasts * slices :].amax(dim=(1, 2)).bool().tolist()
+        assert any(present)
+        for n, target in enumerate(TARGETS):
+            wanted = bool(sample["weight"][n].any())
+            assert not (wanted and present[INPUTS.index(target)])
+        images = sample["input"][: contrasts * slices].unflatten(0, (contrasts, slices))
+        assert all(p or not image.any() for p, image in zip(present, images, strict=True))
