@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scoring import FIGURES
+from medgan_core.evaluation import FIGURES
 
 Values = dict[str, dict[str, float]]
 """Figures by method."""

@@ -175,10 +175,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model's quality on patients of a split."""
-    with _exit_status():
-        from medgan_core import training
+    with _exit_status(), interruptible() as cancel:
+        from medgan_core import evaluation
 
-        rows = training.evaluate(model, data=data, split=split, out=out)
+        with following() as progress:
+            rows = evaluation.evaluate(model, data=data, split=split, progress=progress, cancel=cancel)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "evaluation.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         if as_json:
             print(json.dumps(rows, indent=2))
         else:

@@ -15,7 +15,7 @@ from medgan_core.errors import ResourceError, UnsuitableError, UsageError
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.registry import Model, Registry
 from medgan_core.report import Report, Row, Verdict
-from medgan_core.request import RunOptions, check_inputs, choose_target, resolve_settings
+from medgan_core.request import RunOptions, check_count, check_inputs, choose_target, resolve_settings
 from medgan_core.volume import Volume
 
 __all__ = ["Outcome", "RunOptions", "Session", "run"]
@@ -99,6 +99,7 @@ def run(
     with monitor.stage("load model", 0.05):
         card = session.model(model).card
         check_inputs(card, inputs)
+        check_count(card, options.count)
         target = choose_target(card, options.target, inputs)
         settings = resolve_settings(card, options.settings)
         compiled = session.compiled(model, backend=settings["backend"], precision=settings["precision"])

@@ -101,6 +101,22 @@ def choose_target(card: ModelCard, target: str | None, inputs: Mapping[str, obje
     return target
 
 
+def check_count(card: ModelCard, count: int) -> None:
+    """Refuse more than one sample of a model whose answer is one.
+
+    Raises:
+        UsageError: when count is not 1 for such a model.
+    """
+    most = 64 if card.task == "synthesize" else 1
+    if not 1 <= count <= most:
+        raise UsageError(
+            f"The model {card.name!r} cannot give {count} results",
+            expected="1" if most == 1 else f"1 to {most}",
+            got=str(count),
+            action="leave the count out",
+        )
+
+
 def resolve_settings(card: ModelCard, given: Mapping[str, object]) -> dict[str, Any]:
     """Every setting with its value: given ones converted and checked, others at their default.
 

@@ -141,9 +141,9 @@ def _handle_errors(app: FastAPI) -> None:
         return answer(UsageError(str(error.msg)[:300]))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
         kinds = {404: NotFoundError, 405: MethodError}
-        text = "There is no such address" if error.detail == "Not Found" else str(error.detail)
+        text = f"There is no address {request.url.path}" if error.detail == "Not Found" else str(error.detail)
         document = problem(kinds.get(error.status_code, UsageError)(text))
         document["status"] = error.status_code
         return JSONResponse(document, error.status_code, headers=error.headers, media_type=PROBLEM_JSON)

@@ -2,9 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from skimage.metrics import structural_similarity as reference
 
 from benchmarks.judging import noisy_copy
-from benchmarks.scoring import Truth, oriented, score, score_trust
+from benchmarks.scoring import score_trust
+from medgan_core.evaluation import Truth, oriented, score
+from medgan_core.metrics import structural_similarity
 from medgan_core.volume import Geometry, Volume
 from tests.benchmarks.phantoms import SPACING, contrasts
 
@@ -66,3 +69,19 @@ def test_noise_is_the_same_for_every_method_and_as_strong_as_named():
     assert not np.array_equal(noisy, noisy_copy(truth, 9, "two/T1"))
     bright = truth.image > 0.5
     assert (noisy - truth.image)[bright].std() == pytest.approx(0.09, rel=0.05)
+
+
+def test_ssim_agrees_with_scikit_image():
+    _, volume = turned_volume()
+    truth = Truth.of(volume, brain_only=False)
+    noisy = noisy_copy(truth, 9, "one/T1")
+    mask = np.zeros(truth.mask.shape, dtype=bool)
+    mask[8:-8, 8:-8] = True  # away from the border, which scikit-image repeats in another way
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    maps = [
+        reference(noisy[..., k], truth.image[..., k], full=True, **options)[1] for k in range(mask.shape[2])
+    ]
+    expected = np.stack(maps, axis=-1)[mask].mean()
+    assert structural_similarity(noisy, truth.image, mask, slice_wise=True) == pytest.approx(
+        expected, abs=1e-4
+    )

@@ -174,7 +174,7 @@ def test_huge_is_refused_before_memory_is_taken(tmp_path):
     refused_by_header(nifti(tmp_path / "a.nii", shape=(32767, 32767, 32767), body=b""), "more voxels")
     refused_by_header(nrrd(tmp_path / "a.nrrd", sizes="99999 99999 99999"), "more voxels")
     refused_by_header(mha(tmp_path / "a.mha", DimSize="99999 99999 99999"), "more voxels")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 def test_the_limit_is_a_parameter(tmp_path):
@@ -198,19 +198,18 @@ def test_few_compressed_bytes_cannot_claim_much(tmp_path):
     refused_by_header(nifti(tmp_path / "a.nii.gz", shape=(800, 800, 800), body=bytes(100)), "can hold")
 
 
-def bomb(size_mb: int) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    block = bytes(1 << 20)
-    return b"".join(packer.compress(block) for _ in range(size_mb)) + packer.flush()
+def bomb() -> bytes:
+    """20 MB of gzip members that expand to 20 GB of zeros: a minute to decompress."""
+    return 320 * gzip.compress(bytes(64 << 20), 6)
 
 
 def test_compressed_bomb_is_stopped_while_decompressing(tmp_path):
-    path = nifti(tmp_path / "a.nii.gz")
-    path.write_bytes(path.read_bytes() + bomb(400))
+    path, members = nifti(tmp_path / "a.nii.gz"), bomb()
+    path.write_bytes(path.read_bytes() + members)
     start = time.monotonic()
     refused(path, "expands to more")
-    assert time.monotonic() - start < 0.2, "400 MB were not decompressed"
-    refused(nrrd(tmp_path / "a.nrrd", bomb(400), encoding="gzip"), "expands to more")
+    refused(nrrd(tmp_path / "a.nrrd", members, encoding="gzip"), "expands to more")
+    assert time.monotonic() - start < 20
     packed = zlib.compress(bytes(50 << 20))
     refused(mha(tmp_path / "a.mha", packed, CompressedData="True"), "expands to more")
 

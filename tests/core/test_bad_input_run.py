@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medgan_core import io, registry
+from medgan_core import alignment, io, registry
 from medgan_core.engine import Outcome, RunOptions, Session, run
 from medgan_core.errors import InputError, UnsuitableError
 from medgan_core.registry import Registry
@@ -132,16 +132,28 @@ def test_aligned_inputs_pass(session):
     assert verdicts(outcome, "distance from T1") == ["pass"]
 
 
-def test_inputs_that_are_not_aligned_are_measured_and_can_be_aligned(session):
+def test_inputs_that_are_not_aligned_are_measured(session):
     outcome = translate(session, head(), head(shift=8.0))
     (row,) = [row for row in outcome.report.rows if "distance from T1" in row.name]
     assert row.verdict == "caution"
     assert row.value == pytest.approx(8.0, abs=1.5)
     assert "align=true" in row.name
-    moved = translate(session, head(), head(shift=8.0), align=True).volumes["trust"].data
-    apart = outcome.volumes["trust"].data
-    still = translate(session, head(), head()).volumes["trust"].data
-    assert np.abs(moved - still).mean() < 0.5 * np.abs(apart - still).mean()
+
+
+def test_the_offered_alignment_is_applied_when_told_to(session):
+    """Letting the engine align gives what aligning by hand gives, and that lies on the reference."""
+    offered = alignment.check(head(), head(shift=8.0)).transform
+    by_hand = alignment.resample(head(shift=8.0), head().geometry, transform=offered)
+    apart, left = (np.abs(v.data - head().data).mean() for v in (head(shift=8.0), by_hand))
+    assert left < 0.3 * apart
+    outcome = translate(session, head(), head(shift=8.0), align=True)
+    np.testing.assert_allclose(
+        outcome.volumes["trust"].data,
+        translate(session, head(), by_hand).volumes["trust"].data,
+        rtol=1e-3,
+        atol=1e-2,
+    )
+    assert any("alignment applied" in row.name for row in outcome.report.rows)
 
 
 def gated(folder, brain: float, contrast: int) -> Session:

@@ -93,6 +93,7 @@ def test_progress_rises_to_one_and_cancel_stops(session: Session, oblique_head: 
         ({}, RunOptions(target="T2")),
         ({"T1": 1}, RunOptions()),
         ({"T1": 1}, RunOptions(target="T1post")),
+        ({"T1": 1}, RunOptions(target="T2", count=2)),
         ({"T1": 1, "T2": 1}, RunOptions(target="T2")),
         ({"T1": 1}, RunOptions(target="T2", settings={"strength": 1})),
         ({"T1": 1}, RunOptions(target="T2", settings={"align": "perhaps"})),

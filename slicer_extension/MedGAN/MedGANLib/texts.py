@@ -22,7 +22,8 @@ def marked(color, text):
 def server_status(server, event):
     """Rich text for a server that answered."""
     count = len(event.get("models", []))
-    devices = ", ".join(sorted({str(worker.get("device", "?")) for worker in event.get("workers", [])}))
+    named = {str(worker.get("device") or "auto") for worker in event.get("workers", [])}
+    devices = ", ".join(sorted(named - {"auto"}))  # a worker that is still starting does not know yet
     parts = [_("Connected: MedGAN {version}").format(version=escape(str(event.get("version", "?"))))]
     if devices:
         parts.append(escape(devices.upper()))
@@ -61,6 +62,8 @@ def progress(event):
         return share, _("Waiting: next in line")
     if job["state"] == "done":
         return 1.0, _("Fetching the result")
+    if job["state"] != "running":
+        return share, _("Ending")
     stage = str(job.get("stage") or _("Working")).capitalize()
     return share, ", ".join(part for part in (stage, remaining(job.get("remaining_s"))) if part)
 

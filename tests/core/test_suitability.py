@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from medgan_core.card import Domain
+from medgan_core.errors import InputError
+from medgan_core.registry import SHIPPED, Registry
+from medgan_core.suitability import (
+    GATE_CLASSES,
+    GATE_GRID,
+    check_voxels,
+    coarse,
+    gate_rows,
+    geometry_rows,
+)
+from medgan_core.volume import Geometry, Volume
+
+DOMAIN = Domain(anatomy="head", modality="MR", spacing_mm=(0.5, 6.0), extent_mm=(80.0, 300.0))
+
+
+class Says(nn.Module):
+    """Answers every volume with the same logits."""
+
+    def __init__(self, **logits: float) -> None:
+        super().__init__()
+        self.logits = torch.tensor([logits.get(name, 0.0) for name in GATE_CLASSES])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits.expand(len(x), -1)
+
+
+def _cube(spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)) -> Volume:
+    data = np.zeros((60, 60, 60), dtype=np.float32)
+    data[10:50, 15:45, 20:40] = 100.0
+    data[10:20, 15:25, 20:30] = 300.0
+    return Volume(data, Geometry(data.shape, np.diag([*spacing, 1.0])))
+
+
+@pytest.mark.parametrize(
+    ("spacing", "verdict"), [((2.0, 2.0, 2.0), "pass"), ((2, 2, 7.0), "caution"), ((0.1, 0.1, 0.1), "fail")]
+)
+def test_voxel_size_is_held_against_the_card(spacing: tuple[float, float, float], verdict: str) -> None:
+    assert geometry_rows(DOMAIN, "T1", _cube(spacing))[0].verdict == verdict
+
+
+def test_anatomy_is_refused_only_by_a_strict_card() -> None:
+    volumes = {"T1": _cube()}
+    assert gate_rows(DOMAIN, volumes, Says(brain=-9.0))[0].verdict == "fail"
+    assert gate_rows(replace(DOMAIN, strict=False), volumes, Says(brain=-9.0))[0].verdict == "caution"
+    assert gate_rows(DOMAIN, volumes, Says(brain=9.0))[0].verdict == "pass"
+
+
+def test_another_contrast_than_declared_is_refused_and_a_look_alike_is_not() -> None:
+    looks_like_t1post = Says(brain=9.0, T1post=9.0)
+    assert gate_rows(DOMAIN, {"T1": _cube()}, looks_like_t1post)[1].verdict == "pass"
+    row = gate_rows(DOMAIN, {"FLAIR": _cube()}, looks_like_t1post)[1]
+    assert row.verdict == "fail"
+    assert "T1post" in row.name
+
+
+def test_a_key_without_contrast_is_judged_on_anatomy_alone() -> None:
+    assert len(gate_rows(DOMAIN, {"image": _cube()}, Says(brain=9.0))) == 1
+
+
+def test_the_gate_sees_the_same_whatever_the_orientation_of_the_file() -> None:
+    volume = _cube((2.0, 2.5, 3.0))
+    turned = np.flip(volume.data[0].transpose(2, 0, 1), (0, 2))
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[0, 1], affine[1, 2], affine[3, 3] = -3.0, 2.0, -2.5, 1.0
+    other = Volume(turned, Geometry(turned.shape, affine))
+    assert coarse(volume).shape == GATE_GRID
+    np.testing.assert_allclose(coarse(volume), coarse(other), atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
+def test_no_contrast_at_all_is_refused(value: float) -> None:
+    flat = Volume(np.full((9, 9, 9), value, dtype=np.float32), Geometry((9, 9, 9), np.eye(4)))
+    with pytest.raises(InputError, match="constant"):
+        check_voxels("T1", flat)
+
+
+def test_the_shipped_gate_refuses_noise_and_simple_bodies() -> None:
+    gate = Registry([SHIPPED]).load("brain-mr-gate").network
+    rng = np.random.default_rng(0)
+    geometry = Geometry((80, 90, 80), np.diag([2.4, 2.4, 2.4, 1.0]))
+    noise = Volume(rng.rayleigh(100, geometry.shape).astype(np.float32), geometry)
+    box = Volume(np.pad(np.full((40, 50, 40), 900.0, np.float32), 20) + noise.data[0] / 20, geometry)
+    for volume in (noise, box):
+        assert gate_rows(DOMAIN, {"image": volume}, gate)[0].verdict == "fail"
