@@ -172,6 +172,11 @@ class ModelCard:
     trust_calibration: float = 1.0
 
     @property
+    def runnable(self) -> bool:
+        """Whether a person can run it; a gate is only asked by other models."""
+        return self.task != "gate"
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Keys of the outputs a run can be asked for (all but the trust map)."""
         return tuple(port.key for port in self.outputs if port.kind != "trust")

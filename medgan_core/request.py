@@ -69,6 +69,13 @@ def check_inputs(card: ModelCard, inputs: Mapping[str, object]) -> None:
     Raises:
         UsageError: naming the keys the model takes.
     """
+    if not card.runnable:
+        raise UsageError(
+            f"The model {card.name!r} only serves other models",
+            expected="a model with a task of its own",
+            got=f"a {card.task}",
+            action="choose another model from the list (medgan models)",
+        )
     known = [port.key for port in card.inputs]
     unknown = sorted(set(inputs) - set(known))
     required = [p.key for p in card.inputs if p.required and p.key not in inputs]

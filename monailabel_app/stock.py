@@ -28,21 +28,9 @@ class StockRequest:
     result: str | None
 
     def choose(self, files: Mapping[str, str]) -> str:
-        """The key of the volume to return, of those that the run gave.
-
-        Raises:
-            UsageError: when the run gave no such volume.
-        """
-        for key in (self.result, self.work.target) if self.result else (self.work.target,):
-            found = key if key in files else next((k for k in files if k.startswith(f"{key}-")), None)
-            if found is not None:
-                return found
-        raise UsageError(
-            f"The run has no result {self.result!r}",
-            expected="one of " + ", ".join(files),
-            got=str(self.result or self.work.target),
-            action="correct the parameter 'result'",
-        )
+        """The key of the volume to return, of those that the run gave (the first variant of several)."""
+        wanted = self.result or self.work.target
+        return next(key for key in files if key == wanted or key.startswith(f"{wanted}-"))
 
 
 def describe(card: ModelCard) -> dict[str, Any]:
@@ -118,7 +106,11 @@ def read_request(
         settings=settings,
         suffix=suffix,
     )
-    return StockRequest(checked(card, work), _one(params, "result"))
+    work, result = checked(card, work), _one(params, "result")
+    results = [work.target, *(port.key for port in card.outputs if port.kind == "trust")]
+    if result not in (None, *results):
+        raise _wrong("result", "one of " + ", ".join(map(str, results)), result)
+    return StockRequest(work, result)
 
 
 def answer(

@@ -79,8 +79,10 @@ class Server:
         return sorted(
             str(path.relative_to(self.temporary))
             for path in self.temporary.rglob("*")
-            # The server's copy of the app with its log, and a session number that OpenVINO leaves.
-            if path.is_file() and path.parent.name not in ("app", "logs") and path.name != ".ses"
+            # Not the server's copy of the app, MONAI Label's log settings, a session number of OpenVINO's.
+            if path.is_file()
+            and path.parent.name not in ("app", "logs")
+            and not (path.parent == self.temporary and path.suffix in (".json", ""))
         )
 
     def settled(self) -> list[str]:
@@ -235,7 +237,7 @@ def stock(
 def _no_jobs_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that fails half-way must not make the next ones fail."""
     yield
-    if "server" in request.fixturenames or "either" in request.fixturenames:
+    if "server" in request.fixturenames or "[server" in request.node.name:
         running: Server = request.getfixturevalue("server")
         for job in running.get("/jobs").json()["jobs"]:
             running.delete(f"/jobs/{job['id']}")

@@ -12,7 +12,6 @@ from headless import HeadlessScene
 from local_server import running_server
 from PySide6 import QtCore, QtWidgets
 
-from tests.models import toy_denoise, toy_translate
 from tests.scene import slicer_adapter
 
 OBLIQUE_LEFT_HANDED = np.array(
@@ -60,12 +59,9 @@ def qt_application(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """Address of a running `medgan serve` with small models."""
-    models = tmp_path_factory.mktemp("models")
-    toy_translate(models)
-    toy_denoise(models)
-    with running_server(environment={"MEDGAN_MODELS": str(models)}) as address:
+def server(toy_folder):
+    """Address of a running `medgan serve` with small models; a busy machine may take minutes to start it."""
+    with running_server(environment={"MEDGAN_MODELS": str(toy_folder)}, start_s=400) as address:
         yield address
 
 
@@ -89,7 +85,7 @@ def headless():
 @pytest.fixture
 def oblique(headless):
     """A T1 volume node on an oblique, anisotropic, left-handed grid."""
-    return headless.add_volume(head((20, 40, 48)), None, "sub-01 T1w", matrix=orthogonal(OBLIQUE_LEFT_HANDED))
+    return headless.add_volume(head((24, 64, 80)), None, "sub-01 T1w", matrix=orthogonal(OBLIQUE_LEFT_HANDED))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from local_server import free_port
 from MedGANLib import errors
@@ -25,13 +26,14 @@ SCRIPT = Path(sys.modules["MedGANLib"].__file__).parent / "client.py"
 @pytest.fixture
 def volume(headless, tmp_path):
     """A small volume file."""
-    return headless.save_volume(headless.add_volume(head((24, 40, 40)), None, "T1"), tmp_path / "T1.nrrd")
+    node = headless.add_volume(head((24, 40, 40)), None, "T1", matrix=np.diag([2.5, 2.5, 3.0, 1.0]))
+    return headless.save_volume(node, tmp_path / "T1.nrrd")
 
 
 @pytest.fixture
 def big_volume(headless, tmp_path):
     """A volume that keeps the server busy for a while."""
-    return headless.save_volume(headless.add_volume(head((200, 256, 256)), None, "T1"), tmp_path / "big.nrrd")
+    return headless.save_volume(headless.add_volume(head((160, 192, 192)), None, "T1"), tmp_path / "big.nrrd")
 
 
 def answering(pages):

@@ -102,7 +102,7 @@ def test_an_empty_volume_is_refused(headless, tmp_path):
 
 
 def test_a_result_on_a_grid_of_its_own_keeps_it(headless, oblique, tmp_path):
-    fine = headless.add_volume(head((20, 40, 48)), None, "fine", matrix=np.diag([0.5, 0.5, 0.5, 1]))
+    fine = headless.add_volume(head((24, 64, 80)), None, "fine", matrix=np.diag([0.5, 0.5, 0.5, 1]))
     logic = SceneLogic(headless.scene)
     assert not same_grid(fine, oblique)
     loaded = logic.load(logic.export(fine, str(tmp_path), "fine"), "fine", oblique)
@@ -128,7 +128,7 @@ def test_inputs_are_suggested_by_name_and_never_synthetic(headless):
 def results(headless, oblique, tmp_path):
     """What a run leaves in the scene."""
     logic = SceneLogic(headless.scene)
-    error = headless.add_volume(np.abs(head((20, 40, 48), 1)) / 50, oblique, "trust source")
+    error = headless.add_volume(np.abs(head((24, 64, 80), 1)) / 50, oblique, "trust source")
     files = {
         "T2": logic.export(oblique, str(tmp_path), "T2"),
         "trust": logic.export(error, str(tmp_path), "t"),

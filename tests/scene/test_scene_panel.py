@@ -106,7 +106,7 @@ def test_translate_gives_nodes_in_the_exact_place_of_the_input(panel, server, he
     assert set(made) == {"T2 (synthetic, from T1)", "T2 (synthetic, from T1): expected error"}
     for node in made.values():
         assert ijk_to_ras(node) == ijk_to_ras(oblique)
-        assert slicer.util.arrayFromVolume(node).shape == (20, 40, 48)
+        assert slicer.util.arrayFromVolume(node).shape == (24, 64, 80)
         assert np.isfinite(slicer.util.arrayFromVolume(node)).all()
     composite = headless.slice_view("Red").GetSliceCompositeNode()
     assert composite.GetBackgroundVolumeID() == oblique.GetID()
@@ -151,7 +151,7 @@ def test_denoise_shows_the_result_as_the_input_is_shown(panel, server, headless,
 
 
 def test_a_refusal_is_shown_in_the_servers_words(panel, server, headless, pictures):
-    headless.add_volume(head((20, 40, 48)) * 0 + 3, None, "T1 constant")
+    headless.add_volume(head((24, 64, 80)) * 0 + 3, None, "T1 constant")
     connect(panel, server)
     run(panel)
     message = text(panel.ui.messageLabel)
@@ -166,13 +166,25 @@ def test_a_refusal_is_shown_in_the_servers_words(panel, server, headless, pictur
 @pytest.fixture
 def big(headless):
     """A volume that keeps the server busy for a while."""
-    return headless.add_volume(head((200, 256, 256)), None, "T1 big")
+    return headless.add_volume(head((160, 192, 192)), None, "T1 big")
 
 
 def start_and_wait_for_work(panel):
     panel.ui.runButton.click()
     wait_until(lambda: panel.ui.progressBar.value() > 81 or not panel.runs.is_running)
     assert panel.runs.is_running
+
+
+def test_a_volume_that_does_not_suit_runs_only_when_told_to(panel, server, headless):
+    headless.add_volume(head((24, 40, 40)), None, "T1 tiny")
+    connect(panel, server)
+    run(panel)
+    assert "does not suit" in text(panel.ui.messageLabel)
+    panel.ui.unsuitableCheck.setChecked(True)
+    run(panel)
+    made = results(headless)["T2 (synthetic, from T1)"]
+    assert made.GetAttribute("MedGAN.Verdict") == "fail"
+    assert "failed" in text(panel.ui.resultLabel)
 
 
 def jobs(server):

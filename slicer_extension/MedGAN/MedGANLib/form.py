@@ -96,7 +96,8 @@ def fill(parent, rows):
     layout.setFieldGrowthPolicy(qt.QFormLayout.AllNonFixedFieldsGrow)
     for label, widget in rows:
         title = qt.QLabel(label + ":")
-        title.setMinimumWidth(LABEL_WIDTH)
+        title.setFixedWidth(LABEL_WIDTH)
+        title.setWordWrap(True)
         layout.addRow(title, widget)
     parent.layout().addWidget(body)
     return body

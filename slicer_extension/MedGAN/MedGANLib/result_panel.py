@@ -24,9 +24,11 @@ class ResultPanel:
         ui.trustSlider.valueChanged.connect(self._trust)
         ui.sideBySideCheck.toggled.connect(self._side_by_side)
         header = ui.reportTable.horizontalHeader()
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column in (1, 2, 3):
-            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        for column, mode in enumerate(
+            (qt.QHeaderView.Stretch, qt.QHeaderView.Stretch, qt.QHeaderView.ResizeToContents)
+        ):
+            header.setSectionResizeMode(column, mode)
+        ui.reportTable.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         ui.reportTable.verticalHeader().setVisible(False)
         self.clear()
 
@@ -58,14 +60,14 @@ class ResultPanel:
         for index, row in enumerate(rows):
             value = " ".join(part for part in (value_text(row.get("value", "")), row.get("unit", "")) if part)
             found = str(row.get("verdict", "not assessed"))
-            cells = (str(row.get("name", "")), value, str(row.get("limit", "")), _(found))
+            limit = str(row.get("limit") or "")
+            cells = (str(row.get("name", "")), f"{value} ({limit})" if limit else value, _(found))
             for column, text in enumerate(cells):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(text)
-                if column == 3:
+                if column == 2:
                     item.setForeground(qt.QBrush(qt.QColor(texts.VERDICT_COLORS.get(found, texts.GREY))))
                 table.setItem(index, column, item)
-        table.resizeRowsToContents()
 
     def _fade(self, *_unused):
         self._view.fade(int(self._ui.fadeSlider.property("value")) / 100.0)

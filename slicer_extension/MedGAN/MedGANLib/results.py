@@ -108,7 +108,10 @@ def report_table(scene, report, name):
         for row in report.get("rows", []):
             column.InsertNextValue(value_text(row.get(title.lower(), "")))
         table.AddColumn(column)
-    table.SetUseColumnNameAsColumnHeader(True)
+    if hasattr(table, "SetUseColumnTitleAsColumnHeader"):
+        table.SetUseColumnTitleAsColumnHeader(True)
+    else:  # the older name of the same
+        table.SetUseColumnNameAsColumnHeader(True)
     table.SetAttribute("MedGAN.Verdict", str(report.get("verdict", "not assessed")))
     return table
 

@@ -71,7 +71,7 @@ class TaskPanel:
             Target=self.target,
         )
         seed = int(self._ui.seedSpin.property("value"))
-        return Request(server, self.card, inputs, self.target, seed, self._form.settings())
+        return Request(server, self.card, inputs, self.target, seed, self._settings())
 
     def set_enabled(self, on):
         """Let choices be made, or not while a run is on."""
@@ -83,6 +83,14 @@ class TaskPanel:
         if self._form is not None:
             self._form.remove()
             self._form = None
+
+    def _settings(self):
+        """The card's settings, and the engine's own where they are not as usual."""
+        settings = self._form.settings()
+        for name, check in (("align", self._ui.alignCheck), ("allow_unsuitable", self._ui.unsuitableCheck)):
+            if check.isChecked():
+                settings[name] = True
+        return settings
 
     def _task_chosen(self, *_unused):
         if self._busy:
