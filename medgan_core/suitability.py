@@ -11,7 +11,7 @@ from torch import nn
 
 from medgan_core.card import Domain
 from medgan_core.errors import InputError
-from medgan_core.foreground import foreground, percentile_scale
+from medgan_core.foreground import otsu, percentile_scale
 from medgan_core.preprocess import slice_axes
 from medgan_core.report import Row, Verdict
 from medgan_core.volume import Volume
@@ -22,6 +22,7 @@ GATE_CLASSES = ("brain", "T1", "T1post", "T2", "FLAIR", "PD")
 """Logits of the gate: the first says whether it is a head or brain in MR, the others which contrast."""
 
 _LOOKALIKE = {"T1": ("T1", "T1post"), "T1post": ("T1", "T1post"), "T2": ("T2", "PD")}
+_ENDS = (1.0, 99.0)  # percentiles of foreground coordinates: a few bright specks do not move the middle
 _BRAIN_REFUSE, _BRAIN_CAUTION = 0.05, 0.5
 _CONTRAST_REFUSE, _CONTRAST_CAUTION = 0.02, 0.3
 
@@ -149,11 +150,15 @@ def coarse(volume: Volume) -> NDArray[np.float32]:
 
 
 def centred(small: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale a 5 mm volume and place its foreground in the middle of the gate's grid."""
-    mask = foreground(small)
+    """Scale a 5 mm volume and place its foreground in the middle of the gate's grid.
+
+    On so coarse a grid Otsu's threshold alone is foreground enough, and ten times faster than filling holes.
+    """
+    mask = small > otsu(small)
     scaled = np.clip(small / percentile_scale(small, mask), -1.0, 2.0)
     where = np.argwhere(mask)
-    middle = (where.min(0) + where.max(0) + 1) // 2 if len(where) else np.array(small.shape) // 2
+    ends = np.percentile(where, _ENDS, axis=0) if len(where) else np.array([(0, 0, 0), small.shape])
+    middle = np.round(ends.mean(axis=0)).astype(int)
     out = np.zeros(GATE_GRID, dtype=np.float32)
     source, target = [], []
     for centre, count, size in zip(middle, small.shape, GATE_GRID, strict=True):

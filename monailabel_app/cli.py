@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from medgan_core.errors import MedganError
 from monailabel_app.access import require_loopback
-
-if TYPE_CHECKING:
-    from monailabel_app.service import Service
 
 
 def register(app: typer.Typer) -> None:
@@ -42,50 +39,45 @@ def serve(
         if models is not None:
             # By the environment, so that the workers and MONAI Label's own subprocesses see the same models.
             os.environ["MEDGAN_MODELS"] = str(models.resolve())
-        service = _service(studies or str(_default_studies()), tuple(device or ["auto"]), max_upload_mb << 20)
+        _run(_folder(studies), tuple(device or ["auto"]), max_upload_mb << 20, host, port)
     except MedganError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_status) from None
-    _run(service, host, port)
 
 
-def _default_studies() -> Path:
+def _folder(studies: str) -> str:
+    """The studies folder, made if missing; an address is left as it is."""
+    if studies.startswith(("http://", "https://")):
+        return studies
     from medgan_core.registry import user_folder
 
-    return user_folder().parent / "studies"
+    folder = Path(studies).resolve() if studies else user_folder().parent / "studies"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
 
 
-def _service(studies: str, devices: tuple[str, ...], upload_limit: int) -> Service:
-    from monailabel_app.service import Options, Service
-
-    if not studies.startswith(("http://", "https://")):
-        folder = Path(studies).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        studies = str(folder)
-    return Service(Options(studies=studies, devices=devices, upload_limit=upload_limit))
-
-
-def _run(service: Service, host: str, port: int) -> None:
+def _run(studies: str, devices: tuple[str, ...], upload_limit: int, host: str, port: int) -> None:
+    # Imported here: `medgan --help` must not wait for MONAI Label.
     import uvicorn
 
     from monailabel_app.server import create_app
+    from monailabel_app.service import Options, Service
 
+    service = Service(Options(studies=studies, devices=devices, upload_limit=upload_limit))
     try:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(service),
-                host=host,
-                port=port,
-                log_level="warning",
-                # Event streams would be waited for; they end when their connection is closed.
-                timeout_graceful_shutdown=2,
-            )
+        config = uvicorn.Config(
+            create_app(service),
+            host=host,
+            port=port,
+            log_level="warning",
+            # Event streams would be waited for; they end when their connection is closed.
+            timeout_graceful_shutdown=2,
         )
         typer.echo(f"MedGAN server: http://{f'[{host}]' if ':' in host else host}:{port}")
-        typer.echo(f"Studies: {service.options.studies}")
-        typer.echo("Models: " + (", ".join(service.registry.names()) or "none is installed"))
+        typer.echo(f"Studies: {studies}")
+        typer.echo("Models: " + (", ".join(card.name for card in service.cards()[0]) or "none is installed"))
         typer.echo("Ctrl-C stops it.")
-        server.run()
+        uvicorn.Server(config).run()
     except KeyboardInterrupt:
         pass
     finally:

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 
 from medgan_core.card import ModelCard
-from medgan_core.errors import UsageError
+from medgan_core.errors import MedganError, UsageError
 from medgan_core.registry import Registry
 from monailabel_app.jobs.executor import ProcessExecutor
 from monailabel_app.jobs.job import Job
@@ -90,6 +90,19 @@ class Service:
             raise UnknownModelError(
                 error.what, expected=error.expected, got=error.got, action=error.action
             ) from error
+
+    def cards(self) -> tuple[list[ModelCard], list[MedganError]]:
+        """Cards of the models a person can run, and what is wrong with those that cannot be read."""
+        cards, errors = [], []
+        for name in self.registry.names():
+            try:
+                card = self.registry.card(name)
+            except MedganError as error:
+                errors.append(error)
+                continue
+            if card.task != "gate":  # Gates check the inputs of other models; nobody runs one.
+                cards.append(card)
+        return cards, errors
 
     def stored(self, image_id: str) -> Path:
         """Where an image of the datastore lies; `UnknownImageError` when it does not."""

@@ -34,7 +34,7 @@ class Pane:
         orientation: Axial, Coronal or Sagittal.
         caption: written into the pane's lower left corner.
         legend: a colour node and its value range, drawn as a bar; None for no bar.
-        overlay: a volume node shown over both, or None.
+        overlay: a volume node shown over both with `overlay_opacity`, or None.
     """
 
     background: Any
@@ -44,6 +44,7 @@ class Pane:
     caption: str = ""
     legend: tuple[Any, tuple[float, float]] | None = None
     overlay: Any = None
+    overlay_opacity: float = 0.6
 
 
 class HeadlessScene:
@@ -169,7 +170,7 @@ def show_layers(logic: Any, pane: Pane, size: int) -> None:
     composite.SetForegroundVolumeID(pane.foreground.GetID() if pane.foreground else None)
     composite.SetForegroundOpacity(pane.opacity)
     composite.SetNthLayerVolumeID(3, pane.overlay.GetID() if pane.overlay else None)
-    composite.SetNthLayerOpacity(3, 1.0)
+    composite.SetNthLayerOpacity(3, pane.overlay_opacity)
     node.SetOrientation(pane.orientation)
     node.SetDimensions(size, size, 1)
     logic.FitSliceToBackground(size, size)

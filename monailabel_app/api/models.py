@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from medgan_core import __version__
-from medgan_core.errors import MedganError
 from monailabel_app.api.schemas import PROBLEMS, Cards, Health
 from monailabel_app.jobs.job import STATES
 from monailabel_app.problems import problem
@@ -33,15 +32,8 @@ async def health(service: Served) -> dict[str, Any]:
 @router.get("/models", response_model=Cards, summary="All models")
 def models(service: Served) -> dict[str, Any]:
     """The card of every model."""
-    cards, problems = [], []
-    for name in service.registry.names():
-        try:
-            card = service.card(name)
-            if card.task != "gate":  # Gates check the inputs of other models; nobody runs one.
-                cards.append(card.to_dict())
-        except MedganError as error:
-            problems.append(problem(error))
-    return {"models": cards, "problems": problems}
+    cards, errors = service.cards()
+    return {"models": [card.to_dict() for card in cards], "problems": [problem(error) for error in errors]}
 
 
 @router.get("/models/{name}", summary="One model")

@@ -102,16 +102,12 @@ class ProcessExecutor:
                 self._state = "idle"
 
     def stop(self) -> None:
-        """End the worker; an idle one is asked, a busy one is killed."""
+        """End the worker at once: an idle one has nothing to lose, a busy one's job is cancelled."""
         with self._lock:
             self._ended = True
-            process, pipe = self._process, self._pipe
-        if process is None or pipe is None:
+            process = self._process
+        if process is None:
             return
-        if self._state == "idle":
-            with contextlib.suppress(OSError):  # It has ended already.
-                pipe.send(("stop",))
-                process.join(2.0)
         # The pipe stays open: the queue's thread may be listening, and learns from it of the worker's end.
         process.kill()
         process.join(5.0)

@@ -1,8 +1,7 @@
 """The worker: a process of its own that holds a device and the loaded models, and does one job at a time.
 
-Messages are tuples over one pipe. To the worker: ``("run", id, work, folder)``, ``("cancel", id)``,
-``("stop",)``. From it: ``("ready",)``, ``("progress", id, Progress)``, ``("done", id, Results)``,
-``("failed", id, error)``.
+Messages are tuples over one pipe. To the worker: ``("run", id, work, folder)``, ``("cancel", id)``. From
+it: ``("ready",)``, ``("progress", id, Progress)``, ``("done", id, Results)``, ``("failed", id, error)``.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _PROGRESS_EVERY_S = 0.1
 
 
 def work_forever(pipe: Connection, device: str, models: Sequence[Path], private: Path) -> None:
-    """Do jobs until told to stop, or until the server is gone.
+    """Do jobs until the server ends this process, or is gone itself.
 
     Args:
         pipe: to the server.
@@ -44,15 +43,15 @@ def work_forever(pipe: Connection, device: str, models: Sequence[Path], private:
     worker = _Worker(pipe, private)
     session = engine.Session(device=device, registry=Registry(models))
     worker.send(("ready",))
-    while (order := worker.orders.get()) is not None:
-        worker.do(session, *order)
+    while True:
+        worker.do(session, *worker.orders.get())
 
 
 class _Worker:
     """Listens in a thread while the main thread works."""
 
     def __init__(self, pipe: Connection, private: Path) -> None:
-        self.orders: queue.SimpleQueue[tuple[str, Work, Path] | None] = queue.SimpleQueue()
+        self.orders: queue.SimpleQueue[tuple[str, Work, Path]] = queue.SimpleQueue()
         self._pipe, self._private = pipe, private
         self._cancelled: set[str] = set()
         self._sending = threading.Lock()
@@ -66,11 +65,8 @@ class _Worker:
                 self._orphaned()
             if message[0] == "run":
                 self.orders.put(message[1:])
-            elif message[0] == "cancel":
-                self._cancelled.add(message[1])
             else:
-                self.orders.put(None)
-                return
+                self._cancelled.add(message[1])
 
     def _orphaned(self) -> None:
         """End at once: the server died, nobody else will clean its folder."""

@@ -191,7 +191,7 @@ def stop(server: Server) -> int:
     if server.process.poll() is None:
         server.process.send_signal(signal.SIGINT)
     try:
-        return server.process.wait(20)
+        return server.process.wait(60)
     except subprocess.TimeoutExpired:
         server.process.kill()
         raise

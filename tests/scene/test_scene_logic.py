@@ -32,7 +32,9 @@ REPORT = {
         {"name": "Contrast", "value": "T2?", "unit": "", "limit": "", "verdict": "caution"},
     ],
     "provenance": {
-        "model": {"name": "m", "version": "1.2.3", "sha256": "ab" * 32},
+        "model": "m",
+        "version": "1.2.3",
+        "sha256": "ab" * 32,
         "seed": 7,
         "synthetic": True,
     },

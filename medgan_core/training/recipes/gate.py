@@ -28,7 +28,7 @@ from medgan_core.training.recipe import Forward, Recipe
 from medgan_core.training.recipes.brain_data import SOURCES
 from medgan_core.training.recipes.sources import generators
 
-_FINE_MM = 3
+_FINE_MM = 4
 _BRAIN_COVERAGE = ("head", "brain")
 Small = NDArray[np.float32]
 
@@ -137,7 +137,7 @@ class GateSamples:
         else:
             brain = 0.0
             volume = self._other(rng, generator)
-        tensor = scanner_effects(torch.from_numpy(volume), rng, generator, noise=0.08)
+        tensor = scanner_effects(torch.from_numpy(volume), rng, generator, noise=0.05)
         if rng.random() < 0.3:
             tensor = _cropped(tensor, rng)
         grid = torch.from_numpy(centred(tensor.numpy()))

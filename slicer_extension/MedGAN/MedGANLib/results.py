@@ -124,13 +124,12 @@ def value_text(value):
 def provenance_attributes(request, report):
     """Node attributes that say how a result was made; they are saved with the scene."""
     made = report.get("provenance", {})
-    model = made.get("model") if isinstance(made.get("model"), dict) else {}
     weights = request.card.get("weights", {})
     return {
         "MedGAN.Synthetic": "true",
-        "MedGAN.Model": str(model.get("name", request.card.get("name", ""))),
-        "MedGAN.Version": str(model.get("version", request.card.get("version", ""))),
-        "MedGAN.Sha256": str(model.get("sha256", weights.get("sha256", ""))),
+        "MedGAN.Model": str(made.get("model", request.card.get("name", ""))),
+        "MedGAN.Version": str(made.get("version", request.card.get("version", ""))),
+        "MedGAN.Sha256": str(made.get("sha256", weights.get("sha256", ""))),
         "MedGAN.Task": str(request.card.get("task", "")),
         "MedGAN.Target": str(request.target),
         "MedGAN.Seed": str(made.get("seed", request.seed)),

@@ -36,7 +36,7 @@ def show_as_trust(volume):
 
 
 def trust_range(volume):
-    """(0, upper end) of a trust map's colours: the 99.5th percentile of its positive values."""
+    """(0, upper end) of a trust map's colours: the 99.5th percentile of its values."""
     histogram = vtk.vtkImageHistogramStatistics()
     histogram.SetInputData(volume.GetImageData())
     histogram.SetAutoRangePercentiles(0.0, 99.5)
