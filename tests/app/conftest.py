@@ -175,14 +175,24 @@ def start(folder: Path, models: Path, command: list[str], ready: str, volumes: d
             stderr=subprocess.STDOUT,
         )
     server = Server(f"http://127.0.0.1:{port}", process, temporary, studies, log)
-    deadline = time.monotonic() + 120
+    try:
+        _wait_until_ready(server, ready)
+    except BaseException:
+        process.kill()
+        raise
+    return server
+
+
+def _wait_until_ready(server: Server, path: str) -> None:
+    """Until the server answers; imports alone take minutes on a machine that is busy with something else."""
+    deadline = time.monotonic() + 300
     while True:
-        assert process.poll() is None, log.read_text()[-4000:]
-        assert time.monotonic() < deadline, log.read_text()[-4000:]
+        assert server.process.poll() is None, server.log.read_text()[-4000:]
+        assert time.monotonic() < deadline, server.log.read_text()[-4000:]
         try:
-            if server.get(ready, timeout=2).ok:
-                return server
-        except requests.ConnectionError:
+            if server.get(path, timeout=5).ok:
+                return
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.1)
 
 

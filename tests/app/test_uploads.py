@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def body(parts: dict[str, tuple[str | None, bytes]], *, end: bytes = b"--\r\n") 
 def receive(folder: Path, content: bytes, *, cuts: list[int] | None = None, limit: int = 1 << 20) -> Form:
     """What the server makes of a body that arrives in pieces."""
     edges = [0, *sorted(c % (len(content) + 1) for c in cuts or []), len(content)]
-    pieces = [content[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [content[a:b] for a, b in pairwise(edges)]
     messages: list[Message] = [{"type": "http.request", "body": p, "more_body": True} for p in pieces]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
 
@@ -62,7 +63,7 @@ def test_the_file_is_what_was_sent_however_it_was_cut(
         (body({"T1": ("a.exe", b"0")}), InputError),
         (body({"T1": ("../../a", b"0")}), InputError),
         (body({"../T1": ("a.nii", b"0")}), UsageError),
-        (body({"T1": ("a.nii", b"0")}) + body({"T1": ("a.nii", b"0")}), UsageError),
+        (body({"T1": ("a.nii", b"0")}).removesuffix(b"--" + BOUNDARY + b"--\r\n") * 2, UsageError),
         (body({"T1": ("a.nii", b"0")}, end=b""), UsageError),
         (body({"T1": ("a.nii", b"0")})[:60], UsageError),
         (b"", UsageError),
