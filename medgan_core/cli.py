@@ -87,7 +87,6 @@ def models(as_json: Json = False) -> None:
                 "task": card.task,
                 "takes": ", ".join(port.key for port in card.inputs),
                 "gives": ", ".join(port.key for port in card.outputs),
-                "title": card.title,
             }
             for card in cards
         ]

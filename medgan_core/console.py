@@ -34,7 +34,10 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> None:
         if empty:
             console.print(empty)
         return
-    table = Table(*rows[0])
+    table = Table()
+    for number, key in enumerate(rows[0]):
+        # The first column names the row, so it is never cut; the others share what is left.
+        table.add_column(key, no_wrap=number == 0, min_width=len(key))
     for row in rows:
         table.add_row(*(Text(_plain(row.get(key, ""))) for key in rows[0]))
     console.print(table)

@@ -45,6 +45,7 @@ class Head:
         t2: in ms.
         t1_enhanced: T1 in ms after contrast agent.
         sequences: by contrast.
+        fat: how much of the soft tissue of face and scalp is fat, -0.5 (little) to 1.5 (nearly all).
     """
 
     pd: Tensor
@@ -52,6 +53,7 @@ class Head:
     t2: Tensor
     t1_enhanced: Tensor
     sequences: dict[Contrast, Sequence]
+    fat: float = 0.3
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Head:
@@ -65,7 +67,7 @@ class Head:
         shortened = np.where([t.enhances for t in table], rng.uniform(0.15, 0.6, len(table)), 0.98)
         maps = torch.tensor(np.stack([pd, t1, t2, t1 * shortened]), dtype=torch.float32)
         sequences = {name: draw(rng) for name, draw in SEQUENCES.items()}
-        return Head(maps[0], maps[1], maps[2], maps[3], sequences)
+        return Head(maps[0], maps[1], maps[2], maps[3], sequences, float(rng.uniform(-0.2, 1.4)))
 
     def scale(self, contrast: Contrast, counts: Tensor) -> float:
         """The 99.5th percentile of a contrast over a head with so many voxels of each tissue (no air)."""
@@ -101,7 +103,7 @@ def signals(
     other = texture * smooth_field((shape[0], shape[1], shape[2]), 32, generator=generator, depth_knots=3)
     pd = head.pd[index] * (1 + 0.3 * variation)
     t2 = head.t2[index] * torch.exp(variation + 0.5 * other)
-    fat = _fat_share(index, generator)
+    fat = _fat_share(index, head.fat, generator)
     pd = pd + fat * (_FAT.pd - pd)
     t2 = t2 + fat * (_FAT.t2 - t2)
     out = torch.empty((len(contrasts), *shape))
@@ -112,13 +114,13 @@ def signals(
     return out
 
 
-def _fat_share(index: Tensor, generator: torch.Generator) -> Tensor:
-    """Share of fat per voxel: patches within soft tissue, none elsewhere."""
+def _fat_share(index: Tensor, offset: float, generator: torch.Generator) -> Tensor:
+    """Share of fat per voxel: patches within soft tissue, the more of them the larger the offset."""
     mixed = torch.tensor([TISSUES[name].mixed for name in NAMES])[index]
     if not mixed.any():
         return torch.zeros(index.shape)
     field = smooth_field((index.shape[0], index.shape[1], index.shape[2]), 20, generator=generator)
-    return torch.sigmoid(4.0 * (field + 0.3)) * mixed
+    return torch.sigmoid(4.0 * (field + offset)) * mixed
 
 
 def add_lesions(labels: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Tensor:

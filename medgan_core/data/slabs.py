@@ -82,6 +82,7 @@ class SimulatedSlabs:
         head = Head.draw(rng)
         texture = float(rng.uniform(0.02, 0.10))
         fine = signals(tensor, head, CONTRASTS, generator, texture)
+        fine *= _coil(tissue.shape, index, depth=float(rng.uniform(0, 1.1)))
         thick = fine.reshape(len(fine), self._slices, subslices, *fine.shape[2:]).mean(2)
         blurred = torch.stack([_blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
         counts = (self._brain_counts if stripped else self._counts)[which]
@@ -186,6 +187,23 @@ def _take(
         inside = inside & (place >= 0) & (place < count)
         safe.append(np.clip(place, 0, count - 1))
     return cast("NDArray[np.uint8]", (array[tuple(safe)] * inside).astype(np.uint8))
+
+
+def _coil(
+    shape: tuple[int, ...],
+    index: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
+    *,
+    depth: float,
+) -> Tensor:
+    """Sensitivity of a coil around the head: 1 at the surface, ``exp(-depth)`` in the middle.
+
+    Args:
+        shape: of the label map.
+        index: voxels of the slab along its three axes, which broadcast.
+        depth: logarithm of the loss in the middle.
+    """
+    square = sum((2 * place / count - 1) ** 2 for place, count in zip(index, shape, strict=True))
+    return torch.from_numpy(np.exp(-depth * np.clip(1 - square, 0, 1)).astype(np.float32))
 
 
 def _tissue_counts(tissue: NDArray[np.uint8]) -> Tensor:

@@ -2,8 +2,10 @@
 
 Times are means between 1.5 and 3 T of the values collected by Bojorquez et al., "What are normal
 relaxation times of tissues at 3 T?", Magn Reson Imaging 2017, and Stanisz et al., Magn Reson Med 2005;
-each simulated head draws its own around them. Extra-cerebral labels (500 and above) follow the maps of
-Billot et al., "SynthSeg", Med Image Anal 2023, named here after where they lie.
+each simulated head draws its own around them. Fat has the long apparent T2 of fast spin-echo trains
+(Henkelman et al., "Why fat is bright in RARE and fast spin-echo imaging", JMRI 1992). Extra-cerebral
+labels (500 and above) follow the maps of Billot et al., "SynthSeg", Med Image Anal 2023, named here after
+where they lie.
 """
 
 from __future__ import annotations
@@ -44,11 +46,11 @@ TISSUES: dict[str, Tissue] = {
     "choroid": Tissue(0.88, 1700.0, 180.0, 0.15, enhances=True),
     "vessel": Tissue(0.45, 1600.0, 90.0, 0.4, enhances=True),
     "soft": Tissue(0.78, 1000.0, 45.0, 0.15, mixed=True),
-    "fat": Tissue(0.90, 360.0, 95.0, 0.1),
+    "fat": Tissue(0.95, 330.0, 150.0, 0.2),
     "skin": Tissue(0.75, 800.0, 40.0, 0.2),
     "mucosa": Tissue(0.90, 1300.0, 110.0, 0.2, enhances=True),
     "bone": Tissue(0.09, 500.0, 15.0, 0.3),
-    "marrow": Tissue(0.70, 450.0, 75.0, 0.2),
+    "marrow": Tissue(0.75, 400.0, 120.0, 0.2),
     "vitreous": Tissue(0.98, 3600.0, 600.0),
     "ms lesion": Tissue(0.88, 1500.0, 150.0, 0.15),
     "oedema": Tissue(0.88, 1500.0, 150.0, 0.12),

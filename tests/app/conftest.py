@@ -76,14 +76,16 @@ class Server:
 
     def left_over(self) -> list[str]:
         """Files of uploads and results that lie in the server's temporary folder."""
-        return sorted(
-            str(path.relative_to(self.temporary))
-            for path in self.temporary.rglob("*")
-            # Not the server's copy of the app, MONAI Label's log settings, a session number of OpenVINO's.
-            if path.is_file()
-            and path.parent.name not in ("app", "logs")
-            and not (path.parent == self.temporary and path.suffix in (".json", ""))
-        )
+        found = []
+        # Not with `rglob`: it stumbles over folders that are just being deleted.
+        for folder, _, files in os.walk(self.temporary):
+            place = Path(folder)
+            # Not the server's copy of the app with its log; beside them lie MONAI Label's log settings.
+            if place != self.temporary and place.name not in ("app", "logs"):
+                found += [str((place / file).relative_to(self.temporary)) for file in files]
+            elif place == self.temporary:
+                found += [file for file in files if Path(file).suffix not in ("", ".json")]
+        return sorted(found)
 
     def settled(self) -> list[str]:
         """What is left over once background work had a moment to clean up."""
