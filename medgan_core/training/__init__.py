@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from medgan_core.errors import UsageError
+from medgan_core.errors import ResourceError, UsageError
 from medgan_core.monitor import Progress
 from medgan_core.training import loop
 from medgan_core.training.recipe import Recipe, configure
@@ -29,7 +29,7 @@ def train(
     resume: bool = False,
     dry_run: bool = False,
     max_minutes: float | None = None,
-    device: str = "auto",
+    preset: str = "auto",
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> str:
@@ -43,7 +43,8 @@ def train(
         resume: go on with the run in the folder.
         dry_run: only return the resolved recipe.
         max_minutes: stop, resumable, after so long.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        preset: ``cpu`` (a size two cores can train), ``gpu`` (a larger one, on CUDA), or ``auto``: by what is
+            there. Settings given by hand win.
         progress: called at every update.
         cancel: polled at every update.
 
@@ -51,7 +52,8 @@ def train(
         The resolved recipe as JSON (dry run), or one sentence that says where the run stands.
 
     Raises:
-        UsageError: on an unknown recipe or setting.
+        UsageError: on an unknown recipe, preset or setting.
+        ResourceError: when the preset ``gpu`` is asked for and there is no CUDA device.
     """
     if recipe not in RECIPES:
         raise UsageError(
@@ -60,20 +62,32 @@ def train(
             got=recipe,
             action="choose a recipe from the list",
         )
+    if preset not in ("auto", "cpu", "gpu"):
+        raise UsageError("There is no such preset", expected="auto, cpu or gpu", got=preset)
+    cuda = torch.cuda.is_available()
+    large = preset == "gpu" or (preset == "auto" and cuda)
+    cls = RECIPES[recipe]
     settings = dict(settings or {})
-    resolved = configure(RECIPES[recipe], settings)
+    resolved = configure(cls, {**cls.gpu, **settings} if large else settings)
     if dry_run:
         return json.dumps({"recipe": recipe, **dataclasses.asdict(resolved)}, indent=2)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    chosen = " ".join(f"--set {k}={v}" for k, v in settings.items())
-    command = f"medgan train {recipe} --data DATA --out {out.name} {chosen}".strip()
+    if large and not cuda:
+        raise ResourceError(
+            "There is no CUDA device to train on",
+            expected="a GPU that torch can use",
+            got="none",
+            action="use --preset cpu",
+        )
+    chosen = "".join(f" --set {k}={v}" for k, v in settings.items())
+    command = (
+        f"medgan train {recipe} --data DATA --out {out.name} --preset {'gpu' if large else 'cpu'}{chosen}"
+    )
     finished = loop.train(
         resolved,
         data=data,
         out=out,
         command=command,
-        device=device,
+        device="cuda" if large else "cpu",
         resume=resume,
         max_minutes=max_minutes,
         progress=progress,

@@ -29,7 +29,9 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings every training has; each recipe adds its own.
+    """Settings every training has; each recipe adds its own. The defaults are the preset ``cpu``.
+
+    `name` is the recipe's and its model's; `gpu` holds the settings of the preset ``gpu`` that differ.
 
     Args:
         updates: steps of the optimiser.
@@ -43,8 +45,9 @@ class Recipe:
     """
 
     name: ClassVar[str]
+    gpu: ClassVar[Mapping[str, str]] = {}
 
-    updates: int = 1000
+    updates: int = 4000
     batch: int = 8
     lr: float = 8e-4
     warmup: int = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -45,6 +46,12 @@ class Denoise(Recipe):
     """
 
     name: ClassVar[str] = "mr-denoise"
+    gpu: ClassVar[Mapping[str, str]] = {
+        "updates": "60000",
+        "batch": "64",
+        "size": "160",
+        "widths": "64,128,192",
+    }
 
     slices: int = 5
     size: int = 128

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -44,6 +45,12 @@ class Translate(Recipe):
     """
 
     name: ClassVar[str] = "brain-mr-translate"
+    gpu: ClassVar[Mapping[str, str]] = {
+        "updates": "60000",
+        "batch": "32",
+        "size": "192",
+        "widths": "64,128,192,256",
+    }
 
     slices: int = 3
     size: int = 192

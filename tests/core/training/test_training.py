@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("recipe", sorted(training.RECIPES))
 def test_every_recipe_trains_and_leaves_a_model_that_loads(recipe: str, data: Path, tmp_path: Path) -> None:
-    training.train(recipe, data=data, out=tmp_path / "run", settings=TINY | SMALL[recipe], device="cpu")
+    training.train(recipe, data=data, out=tmp_path / "run", settings=TINY | SMALL[recipe], preset="cpu")
     model = Registry([tmp_path / "run" / "models"]).load(recipe)
     assert model.card.training.updates == 3
     assert model.card.training.recipe == recipe
@@ -41,7 +41,7 @@ def test_every_recipe_trains_and_leaves_a_model_that_loads(recipe: str, data: Pa
 
 def test_stopping_and_resuming_gives_what_not_stopping_gives(data: Path, tmp_path: Path) -> None:
     settings = TINY | SMALL["mr-denoise"]
-    training.train("mr-denoise", data=data, out=tmp_path / "whole", settings=settings, device="cpu")
+    training.train("mr-denoise", data=data, out=tmp_path / "whole", settings=settings, preset="cpu")
     calls = 0
 
     def cancel() -> bool:
@@ -51,11 +51,11 @@ def test_stopping_and_resuming_gives_what_not_stopping_gives(data: Path, tmp_pat
 
     with pytest.raises(CancelledError):
         training.train(
-            "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, device="cpu", cancel=cancel
+            "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, preset="cpu", cancel=cancel
         )
     assert json.loads((tmp_path / "cut" / "state.json").read_text(encoding="utf-8"))["step"] < 3
     training.train(
-        "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, device="cpu", resume=True
+        "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, preset="cpu", resume=True
     )
     whole, cut = (load_file(tmp_path / run / "state.safetensors") for run in ("whole", "cut"))
     assert whole.keys() == cut.keys()
@@ -65,20 +65,20 @@ def test_stopping_and_resuming_gives_what_not_stopping_gives(data: Path, tmp_pat
 
 def test_a_run_is_not_overwritten_and_other_settings_do_not_go_on_with_it(data: Path, tmp_path: Path) -> None:
     settings = TINY | SMALL["mr-denoise"]
-    training.train("mr-denoise", data=data, out=tmp_path, settings=settings, device="cpu")
+    training.train("mr-denoise", data=data, out=tmp_path, settings=settings, preset="cpu")
     with pytest.raises(UsageError, match="holds a run"):
-        training.train("mr-denoise", data=data, out=tmp_path, settings=settings, device="cpu")
+        training.train("mr-denoise", data=data, out=tmp_path, settings=settings, preset="cpu")
     with pytest.raises(UsageError, match="lr"):
         training.train(
-            "mr-denoise", data=data, out=tmp_path, settings=settings | {"lr": "1"}, device="cpu", resume=True
+            "mr-denoise", data=data, out=tmp_path, settings=settings | {"lr": "1"}, preset="cpu", resume=True
         )
 
 
 def test_fine_tuning_starts_from_the_earlier_model(data: Path, tmp_path: Path) -> None:
     settings = TINY | SMALL["mr-denoise"]
-    training.train("mr-denoise", data=data, out=tmp_path / "first", settings=settings, device="cpu")
+    training.train("mr-denoise", data=data, out=tmp_path / "first", settings=settings, preset="cpu")
     tuned = settings | {"init": str(tmp_path / "first"), "lr": "0", "fold": "1"}
-    training.train("mr-denoise", data=data, out=tmp_path / "second", settings=tuned, device="cpu")
+    training.train("mr-denoise", data=data, out=tmp_path / "second", settings=tuned, preset="cpu")
     first, second = (Registry([tmp_path / r / "models"]).load("mr-denoise") for r in ("first", "second"))
     for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
         torch.testing.assert_close(a, b)
@@ -117,3 +117,16 @@ def test_hidden_contrasts_are_the_ones_to_predict(data: Path) -> None:
             assert not (wanted and present[INPUTS.index(target)])
         images = sample["input"][: contrasts * slices].unflatten(0, (contrasts, slices))
         assert all(p or not image.any() for p, image in zip(present, images, strict=True))
+
+
+def test_the_gpu_preset_is_larger_and_settings_by_hand_win(data: Path, tmp_path: Path) -> None:
+    def resolved(preset: str, **settings: str) -> dict[str, object]:
+        text = training.train(
+            "brain-mr-translate", data=data, out=tmp_path, settings=settings, preset=preset, dry_run=True
+        )
+        return dict(json.loads(text))
+
+    assert resolved("gpu")["updates"] > resolved("cpu")["updates"]  # type: ignore[operator]
+    assert resolved("gpu", updates="7")["updates"] == 7
+    with pytest.raises(UsageError, match="preset"):
+        resolved("tpu")
