@@ -89,6 +89,11 @@ def test_the_shipped_gate_refuses_noise_and_simple_bodies() -> None:
     rng = np.random.default_rng(0)
     geometry = Geometry((80, 90, 80), np.diag([2.4, 2.4, 2.4, 1.0]))
     noise = Volume(rng.rayleigh(100, geometry.shape).astype(np.float32), geometry)
-    box = Volume(np.pad(np.full((40, 50, 40), 900.0, np.float32), 20) + noise.data[0] / 20, geometry)
-    for volume in (noise, box):
+    air = noise.data[0] / 20
+    box = Volume(np.pad(np.full((40, 50, 40), 900.0, np.float32), 20) + air, geometry)
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in geometry.shape), indexing="ij")
+    radius = np.sqrt(sum(a**2 for a in axes))
+    ball = Volume(900 * (radius < 0.7).astype(np.float32) + air, geometry)
+    shells = Volume((900 * (radius < 0.7) - 500 * (radius < 0.6)).astype(np.float32) + air, geometry)
+    for volume in (noise, box, ball, shells):
         assert gate_rows(DOMAIN, {"image": volume}, gate)[0].verdict == "fail"

@@ -164,7 +164,7 @@ class GateSamples:
 
     def _other(self, rng: np.random.Generator, generator: torch.Generator) -> Small:
         """A volume that is no head: other anatomy, simple bodies, noise, a shuffled head."""
-        kind = int(rng.integers(6))
+        kind = int(rng.choice((0, 1, 2, 3, 3, 3, 4, 5)))
         if kind <= 1 and self._others:
             small = self._others[int(rng.integers(len(self._others)))]
             small = _moved(np.clip(small, 0, None), rng, zoom=0.35)
@@ -172,7 +172,7 @@ class GateSamples:
         if kind == 2:
             return np.asarray(rician(torch.zeros(GATE_GRID), 0.5, generator=generator).numpy())
         if kind == 3:
-            return _bodies(rng, generator)
+            return _bodies(rng) if rng.random() < 0.3 else _nested(rng, generator)
         head = (
             self._heads[int(rng.integers(len(self._heads)))][0]
             if self._heads
@@ -219,7 +219,21 @@ def _shuffled(head: Small, rng: np.random.Generator) -> Small:
     return np.ascontiguousarray(mixed.reshape(trimmed.shape))
 
 
-def _bodies(rng: np.random.Generator, generator: torch.Generator) -> Small:
+def _nested(rng: np.random.Generator, generator: torch.Generator) -> Small:
+    """Ellipsoids of a head's size inside each other, each of one brightness, with smooth shading."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in GATE_GRID), indexing="ij")
+    radius = rng.uniform(0.45, 1.0, 3)
+    distance = np.sqrt(sum((a / r) ** 2 for a, r in zip(axes, radius, strict=True)))
+    out = np.zeros(GATE_GRID, dtype=np.float32)
+    for edge in np.sort(rng.uniform(0.2, 1.0, int(rng.integers(0, 5))))[::-1].tolist():
+        out[distance < edge] = rng.uniform(0, 1)
+    if not out.any():
+        out[distance < 1] = 1.0
+    shading = torch.exp(0.15 * smooth_field(GATE_GRID, 5, generator=generator, depth_knots=5)).numpy()
+    return np.asarray(out * shading)
+
+
+def _bodies(rng: np.random.Generator) -> Small:
     """Ellipsoids and boxes of random size and brightness, some hollow."""
     axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in GATE_GRID), indexing="ij")
     out = np.zeros(GATE_GRID, dtype=np.float32)
