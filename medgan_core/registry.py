@@ -141,6 +141,8 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
         for key, value in network.state_dict().items()
     }
     save_file({key: value.contiguous() for key, value in state.items()}, folder / WEIGHTS)
+    # The library writes for the owner alone; a model is for everyone who may read its card.
+    (folder / WEIGHTS).chmod(0o644)
     card = replace(card, weights=Weights(file=WEIGHTS, sha256=sha256(folder / WEIGHTS)))
     card.save(folder / CARD)
     return card
