@@ -23,7 +23,7 @@ GATE_CLASSES = ("brain", "T1", "T1post", "T2", "FLAIR", "PD")
 
 _LOOKALIKE = {"T1": ("T1", "T1post"), "T1post": ("T1", "T1post"), "T2": ("T2", "PD")}
 _ENDS = (1.0, 99.0)  # percentiles of foreground coordinates: a few bright specks do not move the middle
-_BRAIN_REFUSE, _BRAIN_CAUTION = 0.2, 0.7
+_BRAIN_REFUSE, _BRAIN_CAUTION = 0.5, 0.9
 _CONTRAST_REFUSE, _CONTRAST_CAUTION = 0.02, 0.3
 
 
