@@ -30,8 +30,11 @@ lint: install
 types: install
 	$(BIN)/mypy
 
+# The scene has a process of its own: a renderer and a Qt application do not share one with everything else.
 tests: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/core tests/benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/app
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scene
 
 # The engine alone, on numpy 2 and without MONAI Label, in an environment of its own.
 CORE := $(VENV)-core

@@ -99,7 +99,7 @@ def test_editing_the_address_disconnects(panel, server, oblique):
 def test_translate_gives_nodes_in_the_exact_place_of_the_input(panel, server, headless, oblique, pictures):
     connect(panel, server)
     messages = run(panel)
-    assert any("left" in message or "Network" in message for message, _ in messages) or len(messages) < 20
+    assert messages[0] == ("Starting", 0)
     values = [value for _, value in messages if value]
     assert values == sorted(values)
     made = results(headless)
