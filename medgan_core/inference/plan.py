@@ -9,10 +9,10 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import torch
 
-from medgan_core.card import parse
 from medgan_core.errors import ResourceError, UsageError
 from medgan_core.inference.compiled import Compiled
 from medgan_core.inference.tiles import padded
+from medgan_core.parsing import parse
 
 _SHARE = 0.8  # of the free memory
 _GPU_BATCH = 32  # fills a large GPU, and still a step of some milliseconds
