@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from medgan_core import __version__, results
-from medgan_core.console import following, interruptible, print_error, print_rows
+from medgan_core.console import following, interruptible, print_error, print_report, print_rows
 from medgan_core.errors import CancelledError, MedganError, UsageError
 
 GROUP = "medgan.commands"
@@ -126,8 +126,7 @@ def run(
         if as_json:
             print(json.dumps(report, indent=2))
         else:
-            columns = ("name", "value", "unit", "limit", "verdict")
-            print_rows([{key: row[key] for key in columns} for row in report["rows"]])
+            print_report(report["rows"])
             for name in report["outputs"].values():
                 print(out / name)
 

@@ -28,7 +28,10 @@ def print_error(error: MedganError) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> None:
-    """A table on standard output, one column per key of the first row; `empty` when there are none."""
+    """A table on standard output, one column per key of the first row; `empty` when there are none.
+
+    The first column names the row and is never cut; the others share what is left of the width.
+    """
     console = Console()
     if not rows:
         if empty:
@@ -36,11 +39,30 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> None:
         return
     table = Table()
     for number, key in enumerate(rows[0]):
-        # The first column names the row, so it is never cut; the others share what is left.
         table.add_column(key, no_wrap=number == 0, min_width=len(key))
     for row in rows:
         table.add_row(*(Text(_plain(row.get(key, ""))) for key in rows[0]))
     console.print(table)
+
+
+def print_report(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A report for a person: what was checked as a table, what was not assessed as sentences below it."""
+    checked = [row for row in rows if row["verdict"] != "not assessed"]
+    print_rows(
+        [
+            {
+                "verdict": row["verdict"],
+                "check": row["name"],
+                "found": f"{_plain(row['value'])} {row['unit']}".strip(),
+                "limit": row["limit"],
+            }
+            for row in checked
+        ]
+    )
+    console = Console()
+    for row in rows:
+        if row["verdict"] == "not assessed":
+            console.print(f"{row['name']}: {_plain(row['value'])}", highlight=False, markup=False)
 
 
 def _plain(value: object) -> str:

@@ -121,7 +121,7 @@ class Denoise(Recipe):
             architecture=self.architecture,
             preprocess=PREPROCESS,
             domain=Domain(
-                anatomy="head or brain; other anatomy with caution",
+                anatomy="head or brain",
                 modality="MR",
                 spacing_mm=(0.3, 8.0),
                 extent_mm=(30.0, 500.0),
