@@ -31,3 +31,26 @@ SOURCES = (
         citation="Schmainda & Prah 2018, TCIA, doi:10.7937/K9/TCIA.2018.15quzvnb",
     ),
 )
+
+OTHER_ANATOMY = (
+    DataSource(
+        name="Lung-PET-CT-Dx (chest CT, shown as what is no head)",
+        patients=1,
+        licence="CC BY 4.0",
+        citation="Li et al. 2020, TCIA, doi:10.7937/TCIA.2020.NNC2-0461",
+    ),
+    DataSource(
+        name="TotalSegmentator test volumes (CT and MR of the abdomen, shown as what is no head)",
+        patients=2,
+        licence="Apache-2.0 (repository)",
+        citation="Wasserthal et al., Radiology: Artificial Intelligence 2023",
+    ),
+    DataSource(
+        name="Medical Segmentation Decathlon, spleen (one crop) and hippocampus (crops, shown as what is no head)",
+        patients=55,
+        licence="CC BY-SA 4.0",
+        citation="Antonelli et al., Nature Communications 2022; Simpson et al., arXiv:1902.09063",
+        share_alike=True,
+        note="at most 60 volumes of other anatomy are used",
+    ),
+)

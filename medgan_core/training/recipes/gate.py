@@ -25,7 +25,7 @@ from medgan_core.data.tissues import EXTRA_CEREBRAL
 from medgan_core.preprocess import Preprocess
 from medgan_core.suitability import GATE_CLASSES, GATE_GRID, GATE_SPACING_MM, centred, coarse
 from medgan_core.training.recipe import Forward, Recipe
-from medgan_core.training.recipes.brain_data import SOURCES
+from medgan_core.training.recipes.brain_data import OTHER_ANATOMY, SOURCES
 from medgan_core.training.recipes.sources import generators
 
 _FINE_MM = 4
@@ -94,7 +94,7 @@ class Gate(Recipe):
             architecture=self.architecture,
             preprocess=Preprocess(),
             domain=Domain(anatomy="any", modality="any", spacing_mm=(0.01, 50.0), extent_mm=(1.0, 5000.0)),
-            data=SOURCES,
+            data=(*SOURCES, *OTHER_ANATOMY),
             training=training,
             licence="Apache-2.0",
             figures=(),
