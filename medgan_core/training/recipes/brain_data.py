@@ -46,7 +46,7 @@ OTHER_ANATOMY = (
         citation="Wasserthal et al., Radiology: Artificial Intelligence 2023",
     ),
     DataSource(
-        name="Medical Segmentation Decathlon, spleen (one crop) and hippocampus (crops, shown as what is no head)",
+        name="Medical Segmentation Decathlon (one spleen, hippocampus crops; shown as what is no head)",
         patients=55,
         licence="CC BY-SA 4.0",
         citation="Antonelli et al., Nature Communications 2022; Simpson et al., arXiv:1902.09063",
