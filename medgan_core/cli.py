@@ -140,6 +140,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the resolved recipe.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
     max_minutes: Annotated[float | None, typer.Option(help="Stop, resumable, after so long.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 1,
 ) -> None:
     """Train a model by a recipe."""
     with _exit_status(), interruptible() as cancel:
@@ -156,6 +157,7 @@ def train(
                 dry_run=dry_run,
                 max_minutes=max_minutes,
                 preset=preset,
+                workers=workers,
                 progress=progress,
                 cancel=cancel,
             )

@@ -30,6 +30,7 @@ def train(
     dry_run: bool = False,
     max_minutes: float | None = None,
     preset: str = "auto",
+    workers: int = 1,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> str:
@@ -45,6 +46,7 @@ def train(
         max_minutes: stop, resumable, after so long.
         preset: ``cpu`` (a size two cores can train), ``gpu`` (a larger one, on CUDA), or ``auto``: by what is
             there. Settings given by hand win.
+        workers: processes that prepare samples beside the training; 0 prepares them in between.
         progress: called at every update.
         cancel: polled at every update.
 
@@ -90,6 +92,7 @@ def train(
         device="cuda" if large else "cpu",
         resume=resume,
         max_minutes=max_minutes,
+        workers=workers,
         progress=progress,
         cancel=cancel,
     )

@@ -56,7 +56,8 @@ def train(
         device: ``cpu`` or ``cuda``.
         resume: go on from the state in the run folder.
         max_minutes: stop (resumable) after so long.
-        workers: processes that prepare samples.
+        workers: processes that prepare samples; 0 for none. They are forked where the system can, so a
+            process that runs compiled back ends as well should train without them.
         progress: called at every update.
         cancel: polled at every update; a cancelled run keeps its state.
 

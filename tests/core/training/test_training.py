@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("recipe", sorted(training.RECIPES))
 def test_every_recipe_trains_and_leaves_a_model_that_loads(recipe: str, data: Path, tmp_path: Path) -> None:
-    training.train(recipe, data=data, out=tmp_path / "run", settings=TINY | SMALL[recipe], preset="cpu")
+    training.train(
+        recipe, data=data, out=tmp_path / "run", settings=TINY | SMALL[recipe], preset="cpu", workers=0
+    )
     model = Registry([tmp_path / "run" / "models"]).load(recipe)
     assert model.card.training.updates == 3
     assert model.card.training.recipe == recipe
@@ -41,7 +45,9 @@ def test_every_recipe_trains_and_leaves_a_model_that_loads(recipe: str, data: Pa
 
 def test_stopping_and_resuming_gives_what_not_stopping_gives(data: Path, tmp_path: Path) -> None:
     settings = TINY | SMALL["mr-denoise"]
-    training.train("mr-denoise", data=data, out=tmp_path / "whole", settings=settings, preset="cpu")
+    training.train(
+        "mr-denoise", data=data, out=tmp_path / "whole", settings=settings, preset="cpu", workers=0
+    )
     calls = 0
 
     def cancel() -> bool:
@@ -51,11 +57,17 @@ def test_stopping_and_resuming_gives_what_not_stopping_gives(data: Path, tmp_pat
 
     with pytest.raises(CancelledError):
         training.train(
-            "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, preset="cpu", cancel=cancel
+            "mr-denoise",
+            data=data,
+            out=tmp_path / "cut",
+            settings=settings,
+            preset="cpu",
+            workers=0,
+            cancel=cancel,
         )
     assert json.loads((tmp_path / "cut" / "state.json").read_text(encoding="utf-8"))["step"] < 3
     training.train(
-        "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, preset="cpu", resume=True
+        "mr-denoise", data=data, out=tmp_path / "cut", settings=settings, preset="cpu", workers=0, resume=True
     )
     whole, cut = (load_file(tmp_path / run / "state.safetensors") for run in ("whole", "cut"))
     assert whole.keys() == cut.keys()
@@ -65,20 +77,28 @@ def test_stopping_and_resuming_gives_what_not_stopping_gives(data: Path, tmp_pat
 
 def test_a_run_is_not_overwritten_and_other_settings_do_not_go_on_with_it(data: Path, tmp_path: Path) -> None:
     settings = TINY | SMALL["mr-denoise"]
-    training.train("mr-denoise", data=data, out=tmp_path, settings=settings, preset="cpu")
+    training.train("mr-denoise", data=data, out=tmp_path, settings=settings, preset="cpu", workers=0)
     with pytest.raises(UsageError, match="holds a run"):
-        training.train("mr-denoise", data=data, out=tmp_path, settings=settings, preset="cpu")
+        training.train("mr-denoise", data=data, out=tmp_path, settings=settings, preset="cpu", workers=0)
     with pytest.raises(UsageError, match="lr"):
         training.train(
-            "mr-denoise", data=data, out=tmp_path, settings=settings | {"lr": "1"}, preset="cpu", resume=True
+            "mr-denoise",
+            data=data,
+            out=tmp_path,
+            settings=settings | {"lr": "1"},
+            preset="cpu",
+            workers=0,
+            resume=True,
         )
 
 
 def test_fine_tuning_starts_from_the_earlier_model(data: Path, tmp_path: Path) -> None:
     settings = TINY | SMALL["mr-denoise"]
-    training.train("mr-denoise", data=data, out=tmp_path / "first", settings=settings, preset="cpu")
+    training.train(
+        "mr-denoise", data=data, out=tmp_path / "first", settings=settings, preset="cpu", workers=0
+    )
     tuned = settings | {"init": str(tmp_path / "first"), "lr": "0", "fold": "1"}
-    training.train("mr-denoise", data=data, out=tmp_path / "second", settings=tuned, preset="cpu")
+    training.train("mr-denoise", data=data, out=tmp_path / "second", settings=tuned, preset="cpu", workers=0)
     first, second = (Registry([tmp_path / r / "models"]).load("mr-denoise") for r in ("first", "second"))
     for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
         torch.testing.assert_close(a, b)
@@ -131,3 +151,17 @@ def test_the_gpu_preset_is_larger_and_settings_by_hand_win(data: Path, tmp_path:
     assert resolved("gpu", updates="7")["updates"] == 7
     with pytest.raises(UsageError, match="preset"):
         resolved("tpu")
+
+
+def test_a_worker_process_prepares_the_same_samples(data: Path, tmp_path: Path) -> None:
+    settings = TINY | SMALL["mr-denoise"]
+    training.train("mr-denoise", data=data, out=tmp_path / "none", settings=settings, preset="cpu", workers=0)
+    # A process of its own, as on the command line: workers are forked from it.
+    command = [sys.executable, "-c", "import sys; from medgan_core.cli import main; sys.exit(main())"]
+    command += ["train", "mr-denoise", "--data", str(data), "--out", str(tmp_path / "one"), "--preset", "cpu"]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value}"]
+    subprocess.run([*command, "--workers", "1"], check=True, capture_output=True, timeout=300)
+    none, one = (load_file(tmp_path / run / "state.safetensors") for run in ("none", "one"))
+    for key, value in none.items():
+        torch.testing.assert_close(one[key], value, rtol=0, atol=0)
