@@ -75,9 +75,7 @@ def main() -> None:
                     break
                 except requests.RequestException:
                     time.sleep(0.2)
-            print(
-                "| run | upload s | job s | of it engine s | download s | added s |"
-            )
+            print("| run | upload s | job s | of it engine s | download s | added s |")
             print("|---|---|---|---|---|---|")
             for run in range(RUNS):
                 got = one(address, content)
