@@ -105,9 +105,11 @@ def run(
         compiled = session.compiled(model, backend=settings["backend"], precision=settings["precision"])
     rows: list[Row] = []
     with monitor.stage("check input", 0.15):
-        volumes, aligned_rows = _one_grid(card, inputs, align=settings["align"])
-        rows += aligned_rows
-        rows += _suitable(session, card, volumes, allow=settings["allow_unsuitable"])
+        ordered_inputs = {port.key: inputs[port.key] for port in card.inputs if port.key in inputs}
+        rows += _looked_at(card, ordered_inputs)
+        volumes, aligned_rows = _one_grid(ordered_inputs, align=settings["align"])
+        gated = _suitable(session, card, volumes, rows, allow=settings["allow_unsuitable"])
+        rows += aligned_rows + gated
     with monitor.stage("preprocess", 0.22):
         ordered = [volumes.get(port.key) for port in card.inputs]
         array, placement = preprocess.forward(card.preprocess, ordered)
@@ -145,19 +147,26 @@ def run(
     return Outcome(results, report)
 
 
-def _one_grid(
-    card: ModelCard, inputs: Mapping[str, Volume], *, align: bool
-) -> tuple[dict[str, Volume], list[Row]]:
-    """Inputs in the card's order on the first one's grid, with rows on what was done to get there."""
-    ordered = {port.key: inputs[port.key] for port in card.inputs if port.key in inputs}
+def _looked_at(card: ModelCard, inputs: Mapping[str, Volume]) -> list[Row]:
+    """What the reader noted about each input, and its voxels and field of view against the card.
+
+    Raises:
+        InputError: for an input no model can work on.
+    """
     rows: list[Row] = []
-    for key, volume in ordered.items():
+    for key, volume in inputs.items():
         suitability.check_voxels(key, volume)
         rows += [Row(f"{key}: note", note, verdict="caution") for note in volume.notes]
         rows += suitability.geometry_rows(card.domain, key, volume)
-    first_key, first = next(iter(ordered.items()))
+    return rows
+
+
+def _one_grid(inputs: Mapping[str, Volume], *, align: bool) -> tuple[dict[str, Volume], list[Row]]:
+    """Inputs on the first one's grid, with rows on what was done to get there."""
+    rows: list[Row] = []
+    first_key, first = next(iter(inputs.items()))
     out = {first_key: first}
-    for key, volume in list(ordered.items())[1:]:
+    for key, volume in list(inputs.items())[1:]:
         found = alignment.check(first, volume)
         rows.append(found.row(key, first_key, applied=align))
         transform = found.transform if align and not found.aligned else None
@@ -169,13 +178,14 @@ def _one_grid(
     return out, rows
 
 
-def _suitable(session: Session, card: ModelCard, volumes: dict[str, Volume], *, allow: bool) -> list[Row]:
-    """Rows of the gate.
+def _suitable(
+    session: Session, card: ModelCard, volumes: dict[str, Volume], rows: list[Row], *, allow: bool
+) -> list[Row]:
+    """Rows of the gate, which is asked unless the rows so far fail already.
 
     Raises:
         UnsuitableError: when a row fails, unless `allow`.
     """
-    rows = [row for key, v in volumes.items() for row in suitability.geometry_rows(card.domain, key, v)]
     failed = [row for row in rows if row.verdict == "fail"]
     gated: list[Row] = []
     if card.domain.gate and not failed:
