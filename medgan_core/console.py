@@ -81,13 +81,14 @@ def following() -> Iterator[Callable[[monitor.Progress], None]]:
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=1.0, left="")
+        task = bar.add_task("starting", total=1.0, left="", note="")
 
         def show(now: monitor.Progress) -> None:
             left = "" if now.remaining_s is None else f"{_time(now.remaining_s)} left"
-            bar.update(task, completed=now.fraction, description=now.stage, left=left)
+            bar.update(task, completed=now.fraction, description=now.stage, left=left, note=now.note)
 
         yield show
 

@@ -12,12 +12,13 @@ from medgan_core.errors import CancelledError
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: fraction in [0, 1], stage in words, seconds gone and (if known) left."""
+    """Where a run stands: fraction in [0, 1], stage in words, seconds gone and (if known) left, a remark."""
 
     fraction: float
     stage: str
     elapsed_s: float
     remaining_s: float | None
+    note: str = ""
 
 
 class Monitor:
@@ -37,6 +38,7 @@ class Monitor:
         self._cancel = cancel
         self._start = time.monotonic()
         self._low, self._high, self._stage = 0.0, 1.0, ""
+        self._origin: float | None = None
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -53,8 +55,10 @@ class Monitor:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
 
-    def step(self, done: float) -> None:
-        """Report the fraction `done` of the current stage, in [0, 1].
+    def step(self, done: float, note: str = "") -> None:
+        """Report the fraction `done` of the current stage, in [0, 1], and a remark for the one who waits.
+
+        The time left is reckoned from what was done since the first report, so a resumed run tells it right.
 
         Raises:
             CancelledError: when the caller asked to stop.
@@ -65,5 +69,8 @@ class Monitor:
             return
         fraction = self._low + (self._high - self._low) * min(max(done, 0.0), 1.0)
         elapsed = time.monotonic() - self._start
-        remaining = elapsed * (1.0 - fraction) / fraction if fraction > 0.02 else None
-        self._progress(Progress(fraction, self._stage, elapsed, remaining))
+        if self._origin is None:
+            self._origin = fraction
+        gained = fraction - self._origin
+        remaining = elapsed * (1.0 - fraction) / gained if gained > 0.02 else None
+        self._progress(Progress(fraction, self._stage, elapsed, remaining, note))

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
 from medgan_core import __version__, registry
 from medgan_core.card import Training
 from medgan_core.errors import ModelError, UsageError
 from medgan_core.monitor import Monitor, Progress
-from medgan_core.training.recipe import Recipe, Samples
-from medgan_core.training.state import load_state, save_state
+from medgan_core.training import folder
+from medgan_core.training.journal import Journal
+from medgan_core.training.loading import Batches, Samples
+from medgan_core.training.processes import Processes, everyone, joined
+from medgan_core.training.recipe import Recipe
+from medgan_core.training.run import Run
+from medgan_core.training.state import State
+from medgan_core.training.watch import Watch
 
 _SAVE_EVERY_S = 120.0
 _LOG_EVERY = 20
-_VALIDATE_EVERY = 500
-_VALIDATION_BATCHES = 6
+_GOOD, _BEST = "good", "best"
 
 
 def train(
@@ -42,16 +44,15 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> bool:
-    """Train until the recipe's updates are done, or the minutes are over.
+    """Train until the recipe's updates are done, validation no longer improves, or the minutes are over.
 
-    The run folder keeps the resolved recipe, the metrics as JSON lines, the state to go on from, and in the
-    end ``models/NAME`` with card and weights. Stopping and resuming gives what not stopping gives: sample n
-    depends on the seed and n alone.
+    Stopping and resuming gives what not stopping gives: samples and random numbers depend on the seed and
+    the update alone. Under torchrun every process trains on its part of each batch; the first one writes.
 
     Args:
         recipe: what to train.
-        data: folder with the manifest.
-        out: run folder.
+        data: folder with the manifest, or a pack.
+        out: run folder; see `folder` for what it holds.
         command: as it was typed, for the card.
         device: ``cpu`` or ``cuda``.
         resume: go on from the state in the run folder.
@@ -66,215 +67,196 @@ def train(
 
     Raises:
         UsageError: when the run folder holds another run and resume is not asked for.
-        ModelError: when the loss is not finite.
+        ModelError: when the training goes wrong again after the recipe's `rollbacks`.
         CancelledError: when cancelled.
     """
-    run = _Run(recipe, out, device, resume)
-    samples = recipe.samples(data, validation=False)
-    begin = time.monotonic()
-    monitor = Monitor(progress, cancel)
-    batches = _batches(samples, recipe, start=run.step, workers=workers)
-    saved = time.monotonic()
-    validation: Samples | None = None
-    try:
-        with monitor.stage(f"training {recipe.name}", 1.0):
-            while run.step < recipe.updates:
-                run.update(next(batches))
-                if run.step % _VALIDATE_EVERY == 0:
-                    validation = validation or recipe.samples(data, validation=True)
-                    run.validate(validation)
-                now = time.monotonic()
-                if now - saved > _SAVE_EVERY_S:
-                    run.save()
-                    saved = now
-                monitor.step(run.step / recipe.updates)
-                if max_minutes is not None and now - begin > 60 * max_minutes:
-                    return False
-    finally:
-        run.save()
-    run.finish(command, device)
-    return True
+    with joined(device) as processes:
+        session = _Session(recipe, data, out, device, processes, resume)
+        monitor = Monitor(progress if processes.first else None, cancel)
+        finished = session.go(monitor, workers=workers, max_minutes=max_minutes)
+        if finished and processes.first:
+            session.finish(command)
+        return finished
 
 
-class _Run:
-    """Weights, average, optimiser and counters of a run, and its folder."""
+class _Session:
+    """One stretch of a run, from its start or a resume to its end or a stop."""
 
-    def __init__(self, recipe: Recipe, out: Path, device: str, resume: bool) -> None:
-        self.recipe, self.out, self.device = recipe, out, torch.device(device)
-        out.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(recipe.seed)
-        self.network = recipe.network()
-        if recipe.init:
-            _start_from(self.network, Path(recipe.init), recipe.name)
-        three = getattr(self.network, "spatial_dims", 2) == 3
-        layout = torch.channels_last_3d if three else torch.channels_last
-        self.network.to(self.device).to(memory_format=layout)  # type: ignore[call-overload]
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.lr, weight_decay=1e-4, betas=(0.9, 0.99)
-        )
-        self.step, self.seconds = 0, 0.0
-        self._sums: dict[str, float] = {}
-        self._clock = time.monotonic()
-        resolved = {"recipe": recipe.name, "version": __version__, **dataclasses.asdict(recipe)}
-        file = out / "recipe.json"
-        if file.is_file():
-            self._go_on(file, resolved, resume)
-        file.write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
-
-    def _go_on(self, file: Path, resolved: dict[str, Any], resume: bool) -> None:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        same = before == json.loads(json.dumps(resolved))
-        if not resume or not same:
-            changed = [k for k in resolved if before.get(k) != json.loads(json.dumps(resolved[k]))]
+    def __init__(
+        self, recipe: Recipe, data: Path, out: Path, device: str, processes: Processes, resume: bool
+    ) -> None:
+        if recipe.batch % processes.world:
             raise UsageError(
-                "The run folder holds a run already",
-                expected="a new folder, or the same recipe and --resume",
-                got=f"{file.parent.name}" + (f", other {', '.join(changed)}" if changed else ""),
-                action="choose another --out, or add --resume",
+                "The batch cannot be shared evenly",
+                expected=f"a batch that {processes.world} processes divide",
+                got=str(recipe.batch),
+                action="change batch, or the number of processes",
             )
-        counters = load_state(self.out, network=self.network, average=self.average, optimiser=self.optimiser)
-        if counters is not None:
-            self.step, self.seconds = int(counters["step"]), float(counters["seconds"])
+        self.recipe, self.data, self.out, self.processes = recipe, data, out, processes
+        place = f"cuda:{processes.local}" if device == "cuda" else device
+        self.run = Run(recipe, torch.device(place), processes)
+        if recipe.init:
+            self.run.start_from(folder.initial(Path(recipe.init), set(self.run.networks), recipe.name))
+        resolved = {"recipe": recipe.name, "version": __version__, **dataclasses.asdict(recipe)}
+        folder.claim(out, resolved, data, resume=resume, write=processes.first)
+        self.best, self.stale = math.inf, 0
+        if resume:
+            self._take_up(State.load(out))
+        self.journal = Journal(out, write=processes.first)
+        self.watch = Watch()
+        self._clock = time.monotonic()
 
-    def _forward(self, *inputs: Tensor) -> Tensor:
-        """The network in mixed precision, its answer in fp32, so that losses are fp32."""
-        with _autocast(self.device):
-            out: Tensor = self.network(*inputs)
-        return out.float()
-
-    def update(self, batch: dict[str, Tensor]) -> None:
-        """One step of the optimiser."""
-        recipe = self.recipe
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.lr * schedule(self.step, recipe.updates, recipe.warmup)
-        self.network.train()
-        loss, logs = recipe.loss(self._forward, {k: v.to(self.device) for k, v in batch.items()})
-        if not torch.isfinite(loss):
-            raise ModelError(
-                f"The loss is not finite at update {self.step}",
-                expected="a finite loss",
-                got=str(float(loss)),
-                action="resume with a smaller lr; the state before this update is kept",
-            )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(recipe.ema, self.step / (self.step + 10))
-        with torch.no_grad():
-            for key, value in self.network.state_dict().items():
-                self.average[key].lerp_(value, 1 - decay)
-        for key, number in {"loss": float(loss.detach()), "gradient": float(norm), **logs}.items():
-            self._sums[key] = self._sums.get(key, 0.0) + number
-        if self.step % _LOG_EVERY == 0:
-            self._log("train", {k: v / _LOG_EVERY for k, v in self._sums.items()})
-            self._sums = {}
-
-    def validate(self, samples: Samples) -> None:
-        """Losses of the averaged weights on fixed samples of the patients left out."""
-        kept = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average)
-        self.network.eval()
-        sums: dict[str, float] = {}
-        size = self.recipe.batch
-        for number in range(_VALIDATION_BATCHES):
-            batch = _collate([samples[n] for n in range(number * size, (number + 1) * size)])
-            with torch.no_grad():
-                loss, logs = self.recipe.loss(self._forward, {k: v.to(self.device) for k, v in batch.items()})
-            for key, value in {"loss": float(loss), **logs}.items():
-                sums[key] = sums.get(key, 0.0) + value / _VALIDATION_BATCHES
-        self.network.load_state_dict(kept)
-        self._log("validation", sums)
+    def go(self, monitor: Monitor, *, workers: int, max_minutes: float | None) -> bool:
+        """Update after update; True when the run is done."""
+        recipe, run = self.recipe, self.run
+        samples = recipe.samples(self.data, validation=False)
+        validation: Samples | None = None
+        batches = self._batches(samples, workers)
+        begin = saved = time.monotonic()
+        note = ""
+        try:
+            with monitor.stage(f"training {recipe.name}", 1.0):
+                while run.step < recipe.updates:
+                    run.update([batches.next(run.device) for _ in range(run.repeats)])
+                    now = time.monotonic()
+                    if run.step % _LOG_EVERY == 0:
+                        trouble, note = self._look(batches)
+                        if trouble:
+                            batches = self._go_back(trouble, samples, workers)
+                            continue
+                        if max_minutes is not None and everyone(now - begin > 60 * max_minutes):
+                            return False
+                        if now - saved > _SAVE_EVERY_S:
+                            self.save()
+                            saved = now
+                    if run.step % recipe.validate_every == 0:
+                        validation = validation or recipe.samples(self.data, validation=True)
+                        trouble = self._validate(validation)
+                        if trouble:
+                            batches = self._go_back(trouble, samples, workers)
+                            continue
+                        if recipe.patience and self.stale >= recipe.patience:
+                            self._say("early stop", {"stale": float(self.stale)})
+                            return True
+                    monitor.step(run.step / recipe.updates, note)
+        finally:
+            if run.healthy():
+                self.save()
+            self.journal.close()
+        return True
 
     def save(self) -> None:
         """Keep the state to go on from."""
         self._count_time()
-        save_state(
-            self.out,
-            network=self.network,
-            average=self.average,
-            optimiser=self.optimiser,
-            counters={"step": self.step, "seconds": round(self.seconds, 1)},
-        )
+        if self.processes.first:
+            self._state().save(self.out)
 
-    def finish(self, command: str, device: str) -> None:
-        """Write the averaged weights as a model with its card."""
-        network = self.recipe.network()
-        network.load_state_dict({k: v.cpu() for k, v in self.average.items()})
+    def finish(self, command: str) -> None:
+        """Write the averaged (or, with early stopping, the best) networks, and the model that is served."""
+        recipe, run = self.recipe, self.run
+        best = State.load(self.out, _BEST) if recipe.patience else None
+        if best is not None:
+            run.average.load(best.tree["average"])
+        modules = recipe.networks()
+        for name, module in modules.items():
+            module.load_state_dict({k: v.cpu() for k, v in run.average.of(name).items()})
+        folder.write_networks(self.out, modules)
         training = Training(
             command=command,
-            recipe=self.recipe.name,
-            updates=self.step,
-            minutes=round(self.seconds / 60, 1),
-            device=torch.cuda.get_device_name() if device != "cpu" else f"CPU ({platform.machine()})",
-            seed=self.recipe.seed,
+            recipe=recipe.name,
+            updates=run.step,
+            minutes=round(run.seconds / 60, 1),
+            device=torch.cuda.get_device_name()
+            if run.device.type == "cuda"
+            else f"CPU ({platform.machine()})",
+            seed=recipe.seed,
         )
-        registry.save(self.out / "models" / self.recipe.name, self.recipe.card(training), network)
+        folder.write_done(self.out, dataclasses.asdict(training))
+        card, model = recipe.card(training), recipe.model(modules)
+        if card is not None and model is not None:
+            registry.save(self.out / "models" / recipe.name, card, model)
+
+    def _batches(self, samples: Samples, workers: int) -> Batches:
+        run = self.run
+        return Batches(
+            samples,
+            batch=self.recipe.batch,
+            start=run.step * run.repeats,
+            stop=self.recipe.updates * run.repeats,
+            workers=workers,
+            rank=self.processes.rank,
+            world=self.processes.world,
+        )
+
+    def _look(self, batches: Batches) -> tuple[str, str]:
+        """Log what happened since the last look; what is wrong, and a remark for the progress bar."""
+        before = self.run.seconds
+        self._count_time()
+        spent = max(self.run.seconds - before, 1e-9)
+        numbers = self.run.logs()
+        losses = {k: v for k, v in numbers.items() if k == "loss" or k.endswith(".loss")}
+        numbers |= {"per_s": _LOG_EVERY / spent, "waiting": min(1.0, batches.waited / spent)}
+        batches.waited = 0.0
+        self._say("train", numbers)
+        said = ", ".join(f"{k} {v:.3g}" for k, v in losses.items())
+        wrong = everyone(not all(math.isfinite(v) for v in numbers.values()))
+        return ("not finite: " + said if wrong else ""), f"{said}, {numbers['per_s']:.2g}/s"
+
+    def _validate(self, samples: Samples) -> str:
+        """Judge, keep what is good and what is best; says what is wrong."""
+        found = self.run.validate(samples)
+        self._say("validation", found.numbers)
+        if found.pictures is not None:
+            self.journal.pictures(found.pictures, step=self.run.step)
+        trouble = self.watch.trouble(found.numbers)
+        if trouble:
+            return trouble
+        value = found.numbers.get(self.recipe.metric, math.inf)
+        better = -value if self.recipe.best == "high" else value
+        self.stale = 0 if better < self.best else self.stale + 1
+        if self.processes.first:
+            self._state().save(self.out, _GOOD)
+            if better < self.best:
+                State({"average": self.run.average.tensors, "step": self.run.step}).save(self.out, _BEST)
+        self.best = min(self.best, better)
+        return ""
+
+    def _go_back(self, trouble: str, samples: Samples, workers: int) -> Batches:
+        """Return to the last good weights, at half the pace.
+
+        Raises:
+            ModelError: when there are none, or it happened too often.
+        """
+        run, good = self.run, State.load(self.out, _GOOD)
+        self._say("watch", {"trouble": trouble, "rollbacks": float(run.rollbacks)})
+        if good is None or run.rollbacks >= self.recipe.rollbacks:
+            raise ModelError(
+                f"The training went wrong at update {run.step}",
+                expected="finite losses and varied samples",
+                got=trouble,
+                action="start again with a smaller lr or more stabilisers; metrics.jsonl says how it went",
+            )
+        run.roll_back(good.tree)
+        return self._batches(samples, workers)
+
+    def _state(self) -> State:
+        tree = self.run.state()
+        tree["counters"] |= {"stale": self.stale, "best": None if math.isinf(self.best) else self.best}
+        return State(tree)
+
+    def _take_up(self, state: State | None) -> None:
+        if state is None:
+            return
+        self.run.restore(state.tree)
+        counters: Mapping[str, Any] = state.tree["counters"]
+        self.stale = int(counters["stale"])
+        self.best = math.inf if counters["best"] is None else float(counters["best"])
 
     def _count_time(self) -> None:
         now = time.monotonic()
-        self.seconds += now - self._clock
+        self.run.seconds += now - self._clock
         self._clock = now
 
-    def _log(self, kind: str, numbers: dict[str, float]) -> None:
-        self._count_time()
-        line = {"kind": kind, "step": self.step, "seconds": round(self.seconds, 1)}
-        line |= {k: float(f"{v:.6g}") for k, v in numbers.items()}
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
-
-
-def schedule(step: int, updates: int, warmup: int) -> float:
-    """Share of the highest learning rate: linear up, then half a cosine down to 0.01."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, updates - warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
-def _start_from(network: nn.Module, run: Path, name: str) -> None:
-    earlier = registry.Registry([run / "models"]).load(name).network
-    network.load_state_dict(earlier.state_dict())
-
-
-def _autocast(device: torch.device) -> Any:
-    """bf16 where the device computes in it natively."""
-    if device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
-
-
-class _Numbers:
-    """Sample numbers in order, from a start on."""
-
-    def __init__(self, start: int, stop: int) -> None:
-        self._range = range(start, stop)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._range)
-
-    def __len__(self) -> int:
-        return len(self._range)
-
-
-def _batches(samples: Samples, recipe: Recipe, *, start: int, workers: int) -> Iterator[dict[str, Tensor]]:
-    loader: DataLoader[dict[str, Tensor]] = DataLoader(
-        samples,  # type: ignore[arg-type]  # anything with __getitem__ serves
-        batch_size=recipe.batch,
-        sampler=_Numbers(start * recipe.batch, recipe.updates * recipe.batch),
-        num_workers=workers,
-        collate_fn=_collate,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
-    )
-    return iter(loader)
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
-
-
-def _collate(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {key: torch.stack([s[key] for s in samples]) for key in samples[0]}
+    def _say(self, kind: str, numbers: Mapping[str, float | str | Tensor]) -> None:
+        values = {k: float(v) if isinstance(v, Tensor) else v for k, v in numbers.items()}
+        self.journal.numbers(kind, step=self.run.step, seconds=self.run.seconds, values=values)

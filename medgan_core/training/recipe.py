@@ -3,74 +3,164 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
 
 from torch import Tensor, nn
 
 from medgan_core.errors import UsageError
+from medgan_core.training.loading import Samples, collate
+from medgan_core.training.moment import Moment
+from medgan_core.training.networks import Forward, Networks
+from medgan_core.training.player import Player
 
 if TYPE_CHECKING:
     from medgan_core.card import ModelCard, Training
 
+Batch = dict[str, Tensor]
+Logs = Mapping[str, float | Tensor]
 
-Forward = Callable[..., Tensor]
+_VALIDATION_BATCHES = 6
 
 
-class Samples(Protocol):
-    """Training samples by number; the same number always gives the same sample."""
+@dataclass(frozen=True)
+class Findings:
+    """What a validation found.
 
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        """One sample as named tensors without a batch axis."""
-        ...
+    Args:
+        numbers: metrics by name; the recipe's `metric` is among them.
+        pictures: (rows, columns, h, w), 0 black to 1 white, or None.
+    """
+
+    numbers: dict[str, float]
+    pictures: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Settings every training has; each recipe adds its own. The defaults are the preset ``cpu``.
 
-    `name` is the recipe's and its model's; `gpu` holds the settings of the preset ``gpu`` that differ.
+    Class variables: `name` is the recipe's; `gpu` holds the settings of the preset ``gpu`` that differ;
+    `metric` is the validation number that says which weights are best, `best` whether it should be
+    ``low`` or ``high``.
 
     Args:
-        updates: steps of the optimiser.
-        batch: samples a step.
-        lr: highest learning rate (AdamW; linear warm-up, then a cosine down to a hundredth).
+        updates: of the run; in each, every player makes its steps.
+        batch: samples a step, over all processes.
+        lr: highest learning rate.
+        schedule: ``cosine`` (down to a hundredth) or ``constant``, both after a linear warm-up.
         warmup: updates of the warm-up.
-        clip: largest norm of the gradient.
+        clip: largest norm of a player's gradient.
         ema: decay of the moving average of the weights, which is what is saved as the model.
         seed: of weights, samples and noise.
-        init: folder of an earlier run whose model to start from, or "".
+        init: folder of an earlier run whose networks to start from, or "".
+        validate_every: updates between validations.
+        patience: validations without a better metric before the run ends early; 0 for never.
+        rollbacks: how often the watch may go back to the last good weights before it ends the run.
     """
 
     name: ClassVar[str]
     gpu: ClassVar[Mapping[str, str]] = {}
+    metric: ClassVar[str] = "loss"
+    best: ClassVar[str] = "low"
 
     updates: int = 4000
     batch: int = 8
     lr: float = 8e-4
+    schedule: str = "cosine"
     warmup: int = 100
     clip: float = 1.0
     ema: float = 0.998
     seed: int = 0
     init: str = ""
+    validate_every: int = 500
+    patience: int = 0
+    rollbacks: int = 3
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by name, with random weights."""
+        raise TypeError(f"{type(self).__name__} does not say what its networks are")
+
+    def players(self) -> tuple[Player, ...]:
+        """Who moves which networks, in the order of their steps."""
+        raise TypeError(f"{type(self).__name__} does not say who its players are")
+
+    def samples(self, data: Path, *, validation: bool) -> Samples:
+        """Training samples, or those of the patients left out; `data` is a manifest's folder or a pack."""
+        raise TypeError(f"{type(self).__name__} does not say what it trains on")
+
+    def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
+        """What a player minimises on a batch, and numbers to log (a tensor is averaged without waiting)."""
+        raise TypeError(f"{type(self).__name__} does not say what it minimises")
+
+    def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
+        """Judge the averaged weights; the same moment and samples at every validation of a run."""
+        raise TypeError(f"{type(self).__name__} does not say how it is judged")
+
+    def sample(self, networks: Networks, count: int, moment: Moment) -> dict[str, Tensor]:
+        """Draw new images, (n, c, *spatial) each by name, 0 to 1 where the data are.
+
+        Raises:
+            UsageError: when the recipe makes no image from nothing; its model is applied with `run` then.
+        """
+        raise UsageError(
+            f"{self.name} draws no samples from nothing",
+            expected="a recipe of a generative model",
+            got=self.name,
+            action="apply its published model with medgan run",
+        )
+
+    def model(self, networks: Mapping[str, nn.Module]) -> nn.Module | None:
+        """What is served of the trained networks; None when nothing of it can be served."""
+        return None
+
+    def card(self, training: Training) -> ModelCard | None:
+        """The card of the finished model, without its figures; None when nothing is served."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised(Recipe):
+    """One network, one player, one loss on a batch; judged by the same loss on patients left out."""
 
     def network(self) -> nn.Module:
         """The network with random weights."""
         raise TypeError(f"{type(self).__name__} does not say what its network is")
 
-    def samples(self, data: Path, *, validation: bool) -> Samples:
-        """Training samples, or those of the patients left out."""
-        raise TypeError(f"{type(self).__name__} does not say what it trains on")
-
-    def loss(self, forward: Forward, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """The loss to minimise, and numbers to log; `forward` is the network in mixed precision."""
         raise TypeError(f"{type(self).__name__} does not say what it minimises")
 
-    def card(self, training: Training) -> ModelCard:
-        """The card of the finished model, without its figures."""
-        raise TypeError(f"{type(self).__name__} does not describe its model")
+    def networks(self) -> dict[str, nn.Module]:
+        """The one network."""
+        return {"model": self.network()}
+
+    def players(self) -> tuple[Player, ...]:
+        """The one player."""
+        return (Player(name="model", networks=("model",)),)
+
+    def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
+        """`error` of the one network."""
+        return self.error(networks["model"], batch)
+
+    def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
+        """Mean loss and logs over fixed batches."""
+        sums: dict[str, float] = {}
+        for number in range(_VALIDATION_BATCHES):
+            first = number * self.batch
+            batch = collate([samples[n] for n in range(first, first + self.batch)])
+            loss, logs = self.error(
+                networks["model"], {k: v.to(moment.device, non_blocking=True) for k, v in batch.items()}
+            )
+            for key, value in {"loss": loss, **logs}.items():
+                sums[key] = sums.get(key, 0.0) + float(value) / _VALIDATION_BATCHES
+        return Findings(sums)
+
+    def model(self, networks: Mapping[str, nn.Module]) -> nn.Module | None:
+        """The one network."""
+        return networks["model"]
 
 
 R = TypeVar("R", bound=Recipe)

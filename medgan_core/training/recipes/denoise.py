@@ -20,7 +20,8 @@ from medgan_core.losses.laplace import laplace_nll
 from medgan_core.losses.robust import charbonnier
 from medgan_core.losses.structure import ssim_loss
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.recipe import Forward, Recipe
+from medgan_core.training.networks import Forward
+from medgan_core.training.recipe import Batch, Logs, Supervised
 from medgan_core.training.recipes.brain_data import SOURCES
 from medgan_core.training.recipes.sources import brain_slabs, generators
 
@@ -32,7 +33,7 @@ PREPROCESS = Preprocess(output="source")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Denoise(Recipe):
+class Denoise(Supervised):
     """Removes Rician noise of an unknown, possibly varying level and predicts the error that stays.
 
     Args:
@@ -90,7 +91,7 @@ class Denoise(Recipe):
         )
         return DenoiseSamples(source, seed=self.seed + 1_000_003 * validation)
 
-    def loss(self, forward: Forward, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """Charbonnier and structural loss, likelihood of the predicted error."""
         inputs = batch["input"].contiguous(memory_format=torch.channels_last)
         value, log_scale = forward(inputs).chunk(2, dim=1)
@@ -101,8 +102,8 @@ class Denoise(Recipe):
         structure = (ssim_loss(value, truth) * weight).sum() / total
         likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
         loss = error + self.ssim * structure + self.nll * likelihood
-        mae = float((residual.detach().abs() * weight).sum() / total)
-        return loss, {"mae": mae, "ssim": 1 - float(structure.detach()), "nll": float(likelihood.detach())}
+        mae = (residual.detach().abs() * weight).sum() / total
+        return loss, {"mae": mae, "ssim": 1 - structure.detach(), "nll": likelihood.detach()}
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""

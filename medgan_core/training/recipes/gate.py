@@ -24,7 +24,8 @@ from medgan_core.data.studies import label_maps
 from medgan_core.data.tissues import EXTRA_CEREBRAL
 from medgan_core.preprocess import Preprocess
 from medgan_core.suitability import GATE_CLASSES, GATE_GRID, GATE_SPACING_MM, centred, coarse
-from medgan_core.training.recipe import Forward, Recipe
+from medgan_core.training.networks import Forward
+from medgan_core.training.recipe import Batch, Logs, Supervised
 from medgan_core.training.recipes.brain_data import OTHER_ANATOMY, SOURCES
 from medgan_core.training.recipes.sources import generators
 
@@ -34,7 +35,7 @@ Small = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate(Recipe):
+class Gate(Supervised):
     """Binary cross-entropy for the anatomy, cross-entropy for the contrast, on 5 mm volumes."""
 
     name: ClassVar[str] = "brain-mr-gate"
@@ -69,7 +70,7 @@ class Gate(Recipe):
                     others.append(coarse(io.read(path)))
         return GateSamples(maps, heads, others, seed=self.seed + 1_000_003 * validation)
 
-    def loss(self, forward: Forward, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """Anatomy on every sample, contrast on heads only."""
         logits = forward(batch["input"])
         brain, contrast = batch["brain"], batch["contrast"]
@@ -78,7 +79,7 @@ class Gate(Recipe):
         kind = (each * brain).sum() / brain.sum().clamp(min=1)
         right = ((logits[:, 0] > 0) == (brain > 0.5)).float().mean()
         named = ((logits[:, 1:].argmax(1) == contrast).float() * brain).sum() / brain.sum().clamp(min=1)
-        return anatomy + kind, {"anatomy": float(right), "contrast": float(named)}
+        return anatomy + kind, {"anatomy": right, "contrast": named}
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""

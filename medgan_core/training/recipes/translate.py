@@ -19,7 +19,8 @@ from medgan_core.losses.laplace import laplace_nll
 from medgan_core.losses.robust import charbonnier
 from medgan_core.losses.structure import ssim_loss
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.recipe import Forward, Recipe
+from medgan_core.training.networks import Forward
+from medgan_core.training.recipe import Batch, Logs, Supervised
 from medgan_core.training.recipes.brain_data import SOURCES
 from medgan_core.training.recipes.sources import brain_slabs, generators
 
@@ -31,7 +32,7 @@ PREPROCESS = Preprocess(in_plane_mm=(0.65, 1.3), crop_margin_mm=8.0, output="tra
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translate(Recipe):
+class Translate(Supervised):
     """Supervised translation with missing inputs and a predicted error.
 
     Args:
@@ -89,7 +90,7 @@ class Translate(Recipe):
         )
         return TranslateSamples(source, seed=self.seed + 1_000_003 * validation)
 
-    def loss(self, forward: Forward, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """Charbonnier and structural loss on hidden contrasts, likelihood of the predicted error."""
         inputs = batch["input"].contiguous(memory_format=torch.channels_last)
         value, log_scale = forward(inputs).chunk(2, dim=1)
@@ -102,8 +103,8 @@ class Translate(Recipe):
         ).sum() / total
         likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
         loss = error + self.ssim * structure + self.nll * likelihood
-        mae = float((residual.detach().abs() * weight).sum() / total)
-        return loss, {"mae": mae, "ssim": 1 - float(structure.detach()), "nll": float(likelihood.detach())}
+        mae = (residual.detach().abs() * weight).sum() / total
+        return loss, {"mae": mae, "ssim": 1 - structure.detach(), "nll": likelihood.detach()}
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""

@@ -1,0 +1,142 @@
+"""What a run folder holds, and how it is read again.
+
+- ``recipe.json``: the resolved recipe and the version of the code.
+- ``data.json``: the files of the data set with their hashes.
+- ``metrics.jsonl``, ``curves/``, ``pictures/``: what `journal` writes.
+- ``state.json`` and ``state-N/``: where to go on from; ``good``: the last state that was well; ``best``: the
+  best average so far.
+- ``networks/NAME.safetensors``: the averaged networks of the finished run; ``done.json``: how it was trained.
+- ``models/NAME/``: the model that is served, where the recipe has one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from medgan_core import registry
+from medgan_core.data.fingerprint import fingerprint
+from medgan_core.errors import UsageError
+
+_RECIPE, _DATA, _DONE, _NETWORKS = "recipe.json", "data.json", "done.json", "networks"
+
+
+def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool, write: bool) -> None:
+    """Make the folder this run's, or check that it is.
+
+    Args:
+        out: the folder; is made.
+        resolved: the recipe with all its settings.
+        data: folder of the data set.
+        resume: the folder may hold the same recipe's state.
+        write: False in all processes but the first.
+
+    Raises:
+        UsageError: when it holds another run, or one that is not to be resumed.
+    """
+    now = json.loads(json.dumps(resolved))
+    file = out / _RECIPE
+    if file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        changed = [k for k in now if k != "version" and before.get(k) != now[k]]
+        if not resume or changed:
+            raise UsageError(
+                "The run folder holds a run already",
+                expected="a new folder, or the same recipe and --resume",
+                got=out.name + (f", other {', '.join(changed)}" if changed else ""),
+                action="choose another --out, or add --resume",
+            )
+    if not write:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    _write(file, now)
+    if not (out / _DATA).is_file():
+        _write(out / _DATA, fingerprint(data))
+
+
+def write_networks(out: Path, modules: Mapping[str, nn.Module]) -> None:
+    """Keep networks in full precision."""
+    (out / _NETWORKS).mkdir(exist_ok=True)
+    for name, module in modules.items():
+        state = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+        save_file(state, out / _NETWORKS / f"{name}.safetensors")
+
+
+def write_done(out: Path, training: Mapping[str, Any]) -> None:
+    """Mark a run as finished, with what its model's card says of its training."""
+    _write(out / _DONE, training)
+
+
+def resolved(run: Path) -> dict[str, Any]:
+    """The recipe of a run, with all its settings.
+
+    Raises:
+        UsageError: when the folder holds no run.
+    """
+    file = run / _RECIPE
+    if not file.is_file():
+        raise UsageError("This is no run folder", expected="a folder that medgan train wrote", got=run.name)
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def done(run: Path) -> dict[str, Any]:
+    """How a finished run was trained.
+
+    Raises:
+        UsageError: when it is not finished.
+    """
+    file = run / _DONE
+    if not file.is_file():
+        raise UsageError(
+            "The run is not finished",
+            expected="a run that reached its last update",
+            got=run.name,
+            action="go on with medgan train --resume",
+        )
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def metrics(run: Path, kind: str) -> list[dict[str, Any]]:
+    """The lines of one kind in ``metrics.jsonl``, in order."""
+    file = run / "metrics.jsonl"
+    if not file.is_file():
+        return []
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def networks(run: Path) -> dict[str, dict[str, Tensor]]:
+    """Weights of a finished run's networks, by name."""
+    return {f.stem: load_file(f) for f in sorted((run / _NETWORKS).glob("*.safetensors"))}
+
+
+def initial(place: Path, names: set[str], recipe: str) -> dict[str, dict[str, Tensor]]:
+    """Weights to start from: those of a finished run's networks, or of a model's folder.
+
+    Raises:
+        UsageError: when the place has none that fit.
+    """
+    found = {k: v for k, v in networks(place).items() if k in names}
+    if found:
+        return found
+    if names == {"model"}:
+        shelf = place / "models" if (place / "models").is_dir() else place.parent
+        name = recipe if (place / "models").is_dir() else place.name
+        return {"model": registry.Registry([shelf]).load(name).network.state_dict()}
+    raise UsageError(
+        "There is nothing to start from",
+        expected=f"a finished run with networks {', '.join(sorted(names))}",
+        got=place.name,
+        action="correct --set init=...",
+    )
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,68 @@
+"""Who moves which networks, and with which optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from medgan_core.errors import ModelError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """One side of a training: most systems have one, adversarial ones have two.
+
+    Args:
+        name: as `Recipe.loss` is asked for it.
+        networks: names of those it moves; the others stand still during its step.
+        optimiser: a key of `OPTIMISERS`.
+        against: names of the networks of the opponent, for an optimiser that solves for both at once.
+        rate: times the recipe's learning rate.
+        betas: decay of the optimiser's moments.
+        steps: per update of the run, each on a batch of its own.
+    """
+
+    name: str
+    networks: tuple[str, ...]
+    optimiser: str = "adamw"
+    against: tuple[str, ...] = ()
+    rate: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    steps: int = 1
+
+
+Parameters = list[nn.Parameter]
+
+
+def _adamw(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(own, lr=lr, weight_decay=1e-4, betas=player.betas)
+
+
+def _adam(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(own, lr=lr, betas=player.betas)
+
+
+OPTIMISERS: dict[str, Callable[[Player, Parameters, Parameters, float], torch.optim.Optimizer]] = {
+    "adamw": _adamw,
+    "adam": _adam,
+}
+
+
+def build_optimiser(
+    player: Player, own: Parameters, against: Parameters, *, lr: float
+) -> torch.optim.Optimizer:
+    """The optimiser a player names.
+
+    Raises:
+        ModelError: when there is none of that name.
+    """
+    if player.optimiser not in OPTIMISERS:
+        raise ModelError(
+            f"The player {player.name!r} names an unknown optimiser",
+            expected="one of " + ", ".join(OPTIMISERS),
+            got=player.optimiser,
+        )
+    return OPTIMISERS[player.optimiser](player, own, against, lr)
