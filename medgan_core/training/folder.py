@@ -26,7 +26,7 @@ from medgan_core.errors import UsageError
 _RECIPE, _DATA, _DONE, _NETWORKS = "recipe.json", "data.json", "done.json", "networks"
 
 
-def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool, write: bool) -> None:
+def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool) -> None:
     """Make the folder this run's, or check that it is.
 
     Args:
@@ -34,7 +34,6 @@ def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool, w
         resolved: the recipe with all its settings.
         data: folder of the data set.
         resume: the folder may hold the same recipe's state.
-        write: False in all processes but the first.
 
     Raises:
         UsageError: when it holds another run, or one that is not to be resumed.
@@ -51,8 +50,6 @@ def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool, w
                 got=out.name + (f", other {', '.join(changed)}" if changed else ""),
                 action="choose another --out, or add --resume",
             )
-    if not write:
-        return
     out.mkdir(parents=True, exist_ok=True)
     _write(file, now)
     if not (out / _DATA).is_file():

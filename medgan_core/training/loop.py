@@ -98,7 +98,8 @@ class _Session:
         if recipe.init:
             self.run.start_from(folder.initial(Path(recipe.init), set(self.run.networks), recipe.name))
         resolved = {"recipe": recipe.name, "version": __version__, **dataclasses.asdict(recipe)}
-        folder.claim(out, resolved, data, resume=resume, write=processes.first)
+        if processes.first:
+            folder.claim(out, resolved, data, resume=resume)
         self.best, self.stale = math.inf, 0
         if resume:
             self._take_up(State.load(out))

@@ -13,9 +13,9 @@ from medgan_core import training
 from medgan_core.errors import CancelledError, UsageError
 from medgan_core.registry import Registry
 from medgan_core.training.recipe import configure
+from medgan_core.training.recipes.translate import INPUTS, TARGETS, Translate
 from medgan_core.training.run import schedule
 from medgan_core.training.state import State
-from medgan_core.training.recipes.translate import INPUTS, TARGETS, Translate
 from tests.phantom import write_data_set
 
 TINY = {"updates": "3", "batch": "2", "warmup": "1"}
