@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from medgan_core.data import bids
+from medgan_core.data.study import Study, add_file, check_splits, folds, select, two_splits
 from medgan_core.errors import InputError
 
-_STANDARD = {"T1pre": "T1", "mask": "lesion"}
+__all__ = ["Manifest", "Study", "folds"]
+
 _COLUMNS = ("set", "patient", "visit", "key", "kind", "split", "path")
-
-
-@dataclass(frozen=True)
-class Study:
-    """One visit of one patient: images and labels by key, all on one grid unless the set says otherwise.
-
-    Args:
-        source: name of the data set.
-        patient: identifier, unique over all sets.
-        visit: identifier within the patient, may be empty.
-        split: ``train`` or ``val``.
-        coverage: ``head``, ``brain``, or another word of the manifest.
-        licence: of the data set.
-        images: file by contrast (``T1``, ``T1post``, ``T2``, ``FLAIR``, ...).
-        labels: file by key.
-    """
-
-    source: str
-    patient: str
-    visit: str
-    split: str
-    coverage: str = ""
-    licence: str = ""
-    images: dict[str, Path] = field(default_factory=dict)
-    labels: dict[str, Path] = field(default_factory=dict)
+_STUDY_KEYS = ("set", "patient", "visit", "split", "coverage", "licence", "images", "labels")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Studies read from a CSV file.
+    """Studies read from a CSV file, a JSON file or a BIDS folder.
 
     Args:
         studies: in the order of the file.
@@ -52,91 +33,150 @@ class Manifest:
 
     @staticmethod
     def load(path: Path) -> Manifest:
-        """Read ``manifest.csv`` (or the one in a folder): one row per file, one study per patient and visit.
+        """Read a manifest, or find it in a folder: manifest.csv, manifest.json, or a BIDS folder.
 
-        Needs the columns set, patient, visit, key, kind (image or label), split and path; coverage and
-        licence are read when there.
+        CSV has one row per file and the columns set, patient, visit, key, kind (image or label), split and
+        path; coverage and licence are read when there. JSON is ``{"studies": [...]}`` with one object per
+        visit: set, patient, split, and optionally visit, coverage, licence, images and labels (file by
+        key). Paths are relative to the manifest. For BIDS see `bids.read`.
 
         Raises:
-            InputError: when the file is missing, lacks a column, names a file that is not there, or puts one
-                patient into two splits.
+            InputError: when the manifest is missing or incomplete, names a file that is not there, names a
+                key or a file twice, or puts one patient into two splits.
         """
-        file = path / "manifest.csv" if path.is_dir() else path
-        if not file.is_file():
-            raise InputError(
-                "The training data have no manifest",
-                expected="manifest.csv with the columns " + ", ".join(_COLUMNS),
-                got=f"no file {file.name}",
-                action="give the folder that holds manifest.csv",
-            )
-        with file.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-        missing = [c for c in _COLUMNS if rows and c not in rows[0]]
-        if missing or not rows:
-            raise InputError(
-                "The manifest is not complete",
-                expected="rows with the columns " + ", ".join(_COLUMNS),
-                got="no row" if not rows else f"no column {', '.join(missing)}",
-                action="add what is missing",
-            )
-        studies: dict[tuple[str, str], Study] = {}
-        for row in rows:
-            key = (row["patient"], row["visit"])
-            study = studies.setdefault(
-                key,
-                Study(
-                    row["set"],
-                    row["patient"],
-                    row["visit"],
-                    row["split"],
-                    row.get("coverage", ""),
-                    row.get("licence", ""),
-                ),
-            )
-            kind = study.images if row["kind"] == "image" else study.labels
-            kind[_STANDARD.get(row["key"], row["key"])] = file.parent / row["path"]
-        manifest = Manifest(tuple(studies.values()), file.parent)
+        file, studies = _read(path)
+        manifest = Manifest(tuple(studies), file if file.is_dir() else file.parent)
         manifest.check()
         return manifest
 
     def check(self) -> None:
-        """Raise `InputError` when a file is missing or a patient is in two splits."""
-        split: dict[str, str] = {}
+        """Raise `InputError` when a file is missing or used twice, or a patient is in two splits."""
+        check_splits(self.studies)
+        used: dict[Path, str] = {}
         for study in self.studies:
-            if split.setdefault(study.patient, study.split) != study.split:
-                raise InputError(
-                    f"Patient {study.patient} is in two splits",
-                    expected="every patient in one split only",
-                    got=f"{split[study.patient]} and {study.split}",
-                    action="correct the manifest",
-                )
             for path in (*study.images.values(), *study.labels.values()):
+                name = relative(path, self.root)
                 if not path.is_file():
                     raise InputError(
                         "A file of the manifest is not there",
-                        expected=str(path.relative_to(self.root)),
+                        expected=name,
                         got="nothing",
                         action="put the file into its place or take its row out",
                     )
+                if path in used:
+                    raise InputError(
+                        "A file is in the manifest twice",
+                        expected="every file once",
+                        got=f"{name} for {used[path]} and {study.patient}",
+                        action="correct the manifest",
+                    )
+                used[path] = study.patient
 
     def select(
         self, *, images: Sequence[str] = (), labels: Sequence[str] = (), coverage: Sequence[str] = ()
     ) -> list[Study]:
         """Studies that have all the images and labels named, and one of the coverages if any is named."""
-        return [
-            s
-            for s in self.studies
-            if set(images) <= set(s.images)
-            and set(labels) <= set(s.labels)
-            and (not coverage or s.coverage in coverage)
-        ]
+        return select(self.studies, images=images, labels=labels, coverage=coverage)
 
 
-def folds(studies: Iterable[Study], count: int = 3) -> list[set[str]]:
-    """Patients of each cross-validation fold: sorted by set and name, dealt in turn.
+def relative(path: Path, root: Path) -> str:
+    """The path below the root with forward slashes, or its name alone when it lies elsewhere."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
-    Returns:
-        For each fold the patients that are left out of its training.
-    """
-    patients = sorted({(s.source, s.patient) for s in studies})
-    return [{p for n, (_, p) in enumerate(patients) if n % count == fold} for fold in range(count)]
+
+def _read(path: Path) -> tuple[Path, list[Study]]:
+    """The manifest's file or folder, and its studies."""
+    if path.is_dir():
+        for name in ("manifest.csv", "manifest.json"):
+            if (path / name).is_file():
+                path = path / name
+                break
+        else:
+            if bids.is_bids(path):
+                return path, bids.read(path)
+    reader = {".csv": _read_csv, ".json": _read_json}.get(path.suffix.lower())
+    if reader is None or not path.is_file():
+        raise InputError(
+            "The training data have no manifest",
+            expected="manifest.csv with the columns "
+            + ", ".join(_COLUMNS)
+            + "; manifest.json; or a BIDS folder (sub-*)",
+            got=f"nothing of that kind in {path.name}" if path.is_dir() else f"no such file {path.name}",
+            action="give the folder that holds manifest.csv",
+        )
+    return path, reader(path)
+
+
+def _read_csv(file: Path) -> list[Study]:
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        rows = list(csv.DictReader(stream))
+    missing = [c for c in _COLUMNS if rows and c not in rows[0]]
+    if missing or not rows:
+        raise _incomplete(
+            "rows with the columns " + ", ".join(_COLUMNS),
+            "no row" if not rows else f"no column {', '.join(missing)}",
+        )
+    studies: dict[tuple[str, str], Study] = {}
+    for number, row in enumerate(rows, start=2):
+        if row["kind"] not in ("image", "label") or not all(row[c] for c in ("patient", "key", "path")):
+            raise _incomplete(
+                "patient, key and path in every row, and image or label as its kind",
+                f"line {number}: {row['patient']}, {row['key']}, {row['kind']}, {row['path']}",
+            )
+        study = studies.setdefault(
+            (row["patient"], row["visit"]),
+            Study(
+                row["set"],
+                row["patient"],
+                row["visit"],
+                row["split"],
+                row.get("coverage") or "",
+                row.get("licence") or "",
+            ),
+        )
+        if study.split != row["split"]:
+            raise two_splits(study.patient, study.split, row["split"])
+        kind = study.images if row["kind"] == "image" else study.labels
+        add_file(kind, row["key"], file.parent / row["path"], study.patient)
+    return list(studies.values())
+
+
+def _read_json(file: Path) -> list[Study]:
+    try:
+        plain = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _incomplete("a JSON file", f"{file.name}: {error}") from error
+    entries = plain.get("studies") if isinstance(plain, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise _incomplete('{"studies": [...]} with at least one study', "none")
+    return [_study(entry, number, file.parent) for number, entry in enumerate(entries)]
+
+
+def _study(entry: Any, number: int, root: Path) -> Study:
+    """One object of the JSON manifest."""
+    where = f"study {number + 1}"
+    if not isinstance(entry, Mapping):
+        raise _incomplete("an object for every study", f"{where}: {str(entry)[:80]}")
+    wrong = [k for k in entry if k not in _STUDY_KEYS]
+    missing = [k for k in ("set", "patient", "split") if not entry.get(k)]
+    if wrong or missing:
+        got = [f"unknown {', '.join(wrong)}"] * bool(wrong) + [f"no {', '.join(missing)}"] * bool(missing)
+        raise _incomplete("the keys " + ", ".join(_STUDY_KEYS), f"{where}: {'; '.join(got)}")
+    texts = {k: entry.get(k, "") for k in _STUDY_KEYS[:6]}
+    files = {k: entry.get(k, {}) for k in _STUDY_KEYS[6:]}
+    fine = all(isinstance(t, str) for t in texts.values()) and all(
+        isinstance(f, Mapping) and all(isinstance(p, str) and p for p in f.values()) for f in files.values()
+    )
+    if not fine:
+        raise _incomplete("texts, and a file name for each key of images and labels", f"{where}: other types")
+    study = Study(*(texts[k] for k in _STUDY_KEYS[:6]))
+    for name, kind in (("images", study.images), ("labels", study.labels)):
+        for key, path in files[name].items():
+            add_file(kind, key, root / path, study.patient)
+    return study
+
+
+def _incomplete(expected: str, got: str) -> InputError:
+    return InputError(
+        "The manifest is not complete", expected=expected, got=got, action="add what is missing"
+    )

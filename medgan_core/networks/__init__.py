@@ -8,11 +8,43 @@ from typing import Any
 from torch import nn
 
 from medgan_core.errors import ModelError
+from medgan_core.networks.autoencoder import Autoencoder, VariationalAutoencoder
+from medgan_core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from medgan_core.networks.flow_unet import FlowUNet
+from medgan_core.networks.image_classifier import ImageClassifier
+from medgan_core.networks.image_to_image import ResidualImageGenerator, UNetGenerator
+from medgan_core.networks.inpainting import InpaintingGenerator
+from medgan_core.networks.latent_encoder import LatentEncoder
+from medgan_core.networks.patchgan import PatchDiscriminator
+from medgan_core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
+from medgan_core.networks.residual_gan import ResidualDiscriminator, ResidualGenerator
+from medgan_core.networks.segmentation_unet import SegmentationUNet
 from medgan_core.networks.slab_unet import SlabUNet
+from medgan_core.networks.spade import SpadeGenerator, StyleEncoder
+from medgan_core.networks.super_resolution import SuperResolutionGenerator
 from medgan_core.networks.volume_classifier import VolumeClassifier
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "autoencoder": Autoencoder,
+    "dcgan-discriminator": DCGANDiscriminator,
+    "dcgan-generator": DCGANGenerator,
+    "flow-unet": FlowUNet,
+    "image-classifier": ImageClassifier,
+    "inpainting-generator": InpaintingGenerator,
+    "latent-encoder": LatentEncoder,
+    "patch-discriminator": PatchDiscriminator,
+    "progressive-discriminator": ProgressiveDiscriminator,
+    "progressive-generator": ProgressiveGenerator,
+    "residual-discriminator": ResidualDiscriminator,
+    "residual-generator": ResidualGenerator,
+    "residual-image-generator": ResidualImageGenerator,
+    "segmentation-unet": SegmentationUNet,
     "slab-unet": SlabUNet,
+    "spade-generator": SpadeGenerator,
+    "style-encoder": StyleEncoder,
+    "super-resolution-generator": SuperResolutionGenerator,
+    "unet-generator": UNetGenerator,
+    "variational-autoencoder": VariationalAutoencoder,
     "volume-classifier": VolumeClassifier,
 }
 

@@ -13,11 +13,30 @@ from medgan_core.errors import ResourceError, UsageError
 from medgan_core.monitor import Progress
 from medgan_core.training import loop
 from medgan_core.training.recipe import Recipe, configure
+from medgan_core.training.recipes.dcgan import DCGAN
 from medgan_core.training.recipes.denoise import Denoise
+from medgan_core.training.recipes.gan import GAN
 from medgan_core.training.recipes.gate import Gate
+from medgan_core.training.recipes.gedgan import GEDGAN
+from medgan_core.training.recipes.progressive import Progressive
+from medgan_core.training.recipes.sngan import SNGAN
 from medgan_core.training.recipes.translate import Translate
+from medgan_core.training.recipes.wgan import WGAN
+from medgan_core.training.recipes.wgan_gp import WGANGP
 
-RECIPES: dict[str, type[Recipe]] = {cls.name: cls for cls in (Translate, Denoise, Gate)}
+_ALL: tuple[type[Recipe], ...] = (
+    Translate,
+    Denoise,
+    Gate,
+    GAN,
+    DCGAN,
+    WGAN,
+    WGANGP,
+    SNGAN,
+    Progressive,
+    GEDGAN,
+)
+RECIPES: dict[str, type[Recipe]] = {cls.name: cls for cls in _ALL}
 
 
 def train(

@@ -16,12 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medgan_core import registry
 from medgan_core.data.fingerprint import fingerprint
-from medgan_core.errors import UsageError
+from medgan_core.errors import MedganError, UsageError
+from medgan_core.parsing import parse
+from medgan_core.training.recipe import Recipe
 
 _RECIPE, _DATA, _DONE, _NETWORKS = "recipe.json", "data.json", "done.json", "networks"
 
@@ -82,6 +85,11 @@ def resolved(run: Path) -> dict[str, Any]:
     return found
 
 
+def is_done(run: Path) -> bool:
+    """Whether a run is finished."""
+    return (run / _DONE).is_file()
+
+
 def done(run: Path) -> dict[str, Any]:
     """How a finished run was trained.
 
@@ -89,7 +97,7 @@ def done(run: Path) -> dict[str, Any]:
         UsageError: when it is not finished.
     """
     file = run / _DONE
-    if not file.is_file():
+    if not is_done(run):
         raise UsageError(
             "The run is not finished",
             expected="a run that reached its last update",
@@ -101,17 +109,82 @@ def done(run: Path) -> dict[str, Any]:
 
 
 def metrics(run: Path, kind: str) -> list[dict[str, Any]]:
-    """The lines of one kind in ``metrics.jsonl``, in order."""
+    """The lines of one kind in ``metrics.jsonl``, in order.
+
+    A last line without its end is one that the run is writing, or was when it was ended: it is left out.
+    """
     file = run / "metrics.jsonl"
     if not file.is_file():
         return []
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    whole, _, _ = file.read_text(encoding="utf-8").rpartition("\n")
+    lines = [json.loads(line) for line in whole.splitlines()]
     return [line for line in lines if line["kind"] == kind]
 
 
 def networks(run: Path) -> dict[str, dict[str, Tensor]]:
     """Weights of a finished run's networks, by name."""
     return {f.stem: load_file(f) for f in sorted((run / _NETWORKS).glob("*.safetensors"))}
+
+
+def hashes(run: Path) -> dict[str, str]:
+    """sha256 of the weights of a finished run's networks, by name."""
+    return {f.stem: registry.sha256(f) for f in sorted((run / _NETWORKS).glob("*.safetensors"))}
+
+
+def rebuilt(run: Path, recipes: Mapping[str, type[Recipe]]) -> Recipe:
+    """The recipe of a run as the object it was; settings that came later have their default.
+
+    Args:
+        run: its folder.
+        recipes: those there are, by name.
+
+    Raises:
+        UsageError: when the folder holds no run, or one of a recipe or with settings that are not there
+            (any more).
+    """
+    settings = resolved(run)
+    name, version = settings.pop("recipe", ""), settings.pop("version", "unknown")
+    action = f"use the version of medgan that made the run ({version})"
+    if name not in recipes:
+        raise UsageError(
+            f"The run {run.name} is of an unknown recipe",
+            expected="one of " + ", ".join(recipes),
+            got=str(name),
+            action=action,
+        )
+    try:
+        return parse(recipes[name], settings, where=_RECIPE)
+    except MedganError as error:
+        raise UsageError(
+            f"The recipe {name!r} no longer has the settings of the run {run.name}",
+            expected=error.expected,
+            got=error.got,
+            action=action,
+        ) from error
+
+
+def trained(run: Path, recipe: Recipe) -> dict[str, nn.Module]:
+    """The networks of a finished run with their weights, on the CPU and in evaluation mode.
+
+    Raises:
+        UsageError: when the run is not finished, or its weights are not those of its recipe.
+    """
+    done(run)
+    states = networks(run)
+    with torch.random.fork_rng(devices=[]):
+        modules = recipe.networks()
+    for name, module in modules.items():
+        try:
+            module.load_state_dict(states[name])
+        except (KeyError, RuntimeError) as error:
+            raise UsageError(
+                f"The weights of the run {run.name} do not fit its recipe",
+                expected=f"the tensors of its network {name!r}",
+                got=str(error).splitlines()[-1].strip(),
+                action="use the version of medgan that made the run",
+            ) from error
+        module.eval().requires_grad_(False)
+    return modules
 
 
 def initial(place: Path, names: set[str], recipe: str) -> dict[str, dict[str, Tensor]]:

@@ -105,6 +105,7 @@ class _Session:
             self._take_up(State.load(out))
         self.journal = Journal(out, write=processes.first)
         self.watch = Watch()
+        self.right: float | None = None
         self._clock = time.monotonic()
 
     def go(self, monitor: Monitor, *, workers: int, max_minutes: float | None) -> bool:
@@ -196,6 +197,7 @@ class _Session:
         spent = max(self.run.seconds - before, 1e-9)
         numbers = self.run.logs()
         losses = {k: v for k, v in numbers.items() if k == "loss" or k.endswith(".loss")}
+        self.right = next((v for k, v in numbers.items() if k.endswith("right")), None)
         numbers |= {"per_s": _LOG_EVERY / spent, "waiting": min(1.0, batches.waited / spent)}
         batches.waited = 0.0
         self._say("train", numbers)
@@ -209,7 +211,8 @@ class _Session:
         self._say("validation", found.numbers)
         if found.pictures is not None:
             self.journal.pictures(found.pictures, step=self.run.step)
-        trouble = self.watch.trouble(found.numbers)
+        right = {} if self.right is None else {"right": self.right}
+        trouble = self.watch.trouble({**found.numbers, **right})
         if trouble:
             return trouble
         value = found.numbers.get(self.recipe.metric, math.inf)

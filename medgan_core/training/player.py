@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from medgan_core.errors import ModelError
+from medgan_core.training.optimisers.acgd import ACGD
+from medgan_core.training.optimisers.conjugate import ConjugateGradient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,8 @@ class Player:
         name: as `Recipe.loss` is asked for it.
         networks: names of those it moves; the others stand still during its step.
         optimiser: a key of `OPTIMISERS`.
-        against: names of the networks of the opponent, for an optimiser that solves for both at once.
+        against: names of the opponent's networks, for ``acgd``, which moves both at once: the player
+            minimises its loss and the opponent maximises it.
         rate: times the recipe's learning rate.
         betas: decay of the optimiser's moments.
         steps: per update of the run, each on a batch of its own.
@@ -45,9 +48,24 @@ def _adam(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.op
     return torch.optim.Adam(own, lr=lr, betas=player.betas)
 
 
+def _rmsprop(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(own, lr=lr, alpha=player.betas[1])
+
+
+def _conjugate(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
+    return ConjugateGradient(own, lr=lr)
+
+
+def _acgd(player: Player, own: Parameters, against: Parameters, lr: float) -> torch.optim.Optimizer:
+    return ACGD(own, against, lr=lr)
+
+
 OPTIMISERS: dict[str, Callable[[Player, Parameters, Parameters, float], torch.optim.Optimizer]] = {
     "adamw": _adamw,
     "adam": _adam,
+    "rmsprop": _rmsprop,
+    "conjugate": _conjugate,
+    "acgd": _acgd,
 }
 
 

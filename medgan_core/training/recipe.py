@@ -95,6 +95,9 @@ class Recipe:
         """What a player minimises on a batch, and numbers to log (a tensor is averaged without waiting)."""
         raise TypeError(f"{type(self).__name__} does not say what it minimises")
 
+    def after_step(self, player: str, networks: Networks) -> None:
+        """Called after each step of a player: for constraints on weights."""
+
     def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
         """Judge the averaged weights; the same moment and samples at every validation of a run."""
         raise TypeError(f"{type(self).__name__} does not say how it is judged")

@@ -14,6 +14,7 @@ from medgan_core.training.average import Average
 from medgan_core.training.loading import Batch
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
+from medgan_core.training.optimisers.acgd import ACGD, COMPETITIVE
 from medgan_core.training.player import Player, build_optimiser
 from medgan_core.training.processes import Processes
 from medgan_core.training.recipe import Findings, Recipe
@@ -124,14 +125,16 @@ class Run:
         optimiser = self.optimisers[player.name]
         with self.networks.moving(*player.networks, *player.against):
             loss, logs = self._steps[player.name](batch, moment)
-            if player.against:
-                optimiser.step(loss)  # it differentiates the loss itself, for both sides
+            if isinstance(optimiser, ACGD):
+                taken = optimiser.step(loss)  # it differentiates the loss itself, for both sides
+                logs = {**logs, "plain": float(taken.kind != COMPETITIVE), "solve": float(taken.iterations)}
             else:
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 norm = nn.utils.clip_grad_norm_(self._parameters(*player.networks), self.recipe.clip)
                 logs = {**logs, "gradient": norm}
                 optimiser.step()
+        self.recipe.after_step(player.name, self.networks)
         prefix = f"{player.name}." if len(self.players) > 1 else ""
         for key, value in {"loss": loss, **logs}.items():
             number = value.detach() if isinstance(value, Tensor) else value

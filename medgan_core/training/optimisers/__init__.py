@@ -1,0 +1,1 @@
+"""Optimisers for two players that torch does not have."""

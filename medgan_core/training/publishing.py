@@ -1,0 +1,193 @@
+"""From a finished run to a model that the server offers: a version below the user's models.
+
+``FOLDER/NAME/VERSION/`` holds card and weights, ``FOLDER/NAME/default.txt`` names the version in use, as
+`registry` reads them. A version once published is never written again.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from medgan_core import registry
+from medgan_core.card import ModelCard
+from medgan_core.errors import ModelError, ResourceError, UsageError
+from medgan_core.registry import CARD, POINTER, Model, Registry
+from medgan_core.training import folder
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
+
+
+def publish(
+    run: Path,
+    *,
+    name: str,
+    version: str | None = None,
+    default: bool = False,
+    models: Path | None = None,
+) -> tuple[ModelCard, bool]:
+    """Make the served model of a finished run a version of a published one.
+
+    The files are made aside, loaded once for a check of hash and architecture, and put in place whole.
+
+    Args:
+        run: its folder.
+        name: of the published model, lower-case words with hyphens.
+        version: ``major.minor.patch``; None takes the card's, or the next one that is free.
+        default: make it the version in use; the first one always is.
+        models: folder of models; None for `registry.user_folder`.
+
+    Returns:
+        The card as published, and whether it is the version in use.
+
+    Raises:
+        UsageError: when the run is not finished or has no model to serve, or on a name or version that
+            cannot be used.
+        ModelError: when the run's model is damaged.
+        ResourceError: when the folder cannot be written.
+    """
+    base = registry.user_folder() if models is None else models
+    place = _place(base, name)
+    source = _served(run)
+    version = _free(base, name, source.card.version) if version is None else _new(place, version)
+    card = replace(source.card, name=name, version=version)
+    draft = base / f".draft-{uuid.uuid4().hex}"
+    try:
+        (draft / name).mkdir(parents=True)
+        shutil.copyfile(source.folder / card.weights.file, draft / name / card.weights.file)
+        card.save(draft / name / CARD)
+        Registry([draft]).load(name)
+        place.mkdir(exist_ok=True)
+        (draft / name).rename(place / version)
+        used = default or not (place / POINTER).is_file()
+        if used:
+            use(name, version, models=base)
+            Registry([base]).load(name)
+    except OSError as error:
+        raise ResourceError(
+            f"{name} {version} could not be published",
+            expected="a folder of models with room and permission",
+            got=error.strerror or str(error),
+            action="check the folder (medgan publish writes below $MEDGAN_MODELS)",
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return card, used
+
+
+def use(name: str, version: str, *, models: Path | None = None) -> ModelCard:
+    """Choose which published version of a model is the one in use, to go back to an earlier one, too.
+
+    Args:
+        name: of the model.
+        version: one that is published.
+        models: folder of models; None for `registry.user_folder`.
+
+    Returns:
+        The version's card.
+
+    Raises:
+        UsageError: when there is no such model or version.
+        ModelError: when the version is damaged; the pointer then stays as it is.
+    """
+    place = _place(registry.user_folder() if models is None else models, name)
+    known = versions(place)
+    if version not in known:
+        raise UsageError(
+            f"There is no version {version} of a published model {name!r}",
+            expected="one of " + ", ".join(known) if known else "a model that medgan publish wrote",
+            got=version,
+            action="choose a version that is there",
+        )
+    card = ModelCard.load(place / version / CARD)
+    weights = place / version / Path(card.weights.file).name
+    if not weights.is_file() or registry.sha256(weights) != card.weights.sha256:
+        raise ModelError(
+            f"The weights of {name} {version} are not those its card names",
+            expected=f"sha256 {card.weights.sha256[:12]}...",
+            got="other weights" if weights.is_file() else "no such file",
+            action="choose another version, or publish the run again",
+        )
+    draft = place / f".{POINTER}.{uuid.uuid4().hex}"
+    draft.write_text(version + "\n", encoding="utf-8")
+    draft.replace(place / POINTER)
+    return card
+
+
+def versions(place: Path) -> list[str]:
+    """Published versions below a model's folder, lowest first."""
+    found = (path.parent.name for path in place.glob(f"*/{CARD}"))
+    return sorted((v for v in found if _VERSION.fullmatch(v)), key=_numbers)
+
+
+def _served(run: Path) -> Model:
+    """The model that the loop wrote into a finished run's folder."""
+    folder.done(run)
+    recipe = str(folder.resolved(run)["recipe"])
+    if not (run / "models" / recipe / CARD).is_file():
+        raise UsageError(
+            f"A run of {recipe} has no model for the server",
+            expected="a recipe that gives a model and its card",
+            got=recipe,
+            action="draw its images with medgan sample; for the server, give the recipe `model` and `card`",
+        )
+    return Registry([run / "models"]).load(recipe)
+
+
+def _place(base: Path, name: str) -> Path:
+    """The model's folder of versions, which need not be there yet."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            "This cannot be a model's name",
+            expected="lower-case words and numbers with hyphens, such as knee-mr-denoise",
+            got=name,
+            action="choose another name",
+        )
+    if (base / name / CARD).is_file():
+        raise UsageError(
+            f"The folder of {name!r} holds a model without versions, which would hide others",
+            expected="a folder with a folder for every version",
+            got=f"{CARD} in {name}",
+            action="choose another name, or move that model's files into a folder named by its version",
+        )
+    return base / name
+
+
+def _new(place: Path, version: str) -> str:
+    """The version, when it can be written."""
+    if not _VERSION.fullmatch(version):
+        raise UsageError(
+            "This is no version",
+            expected="major.minor.patch, such as 1.0.0",
+            got=version,
+            action="correct it",
+        )
+    if (place / version).exists():
+        raise UsageError(
+            f"{place.name} {version} is published already, and a version is never written again",
+            expected="a version other than " + ", ".join(versions(place)),
+            got=version,
+            action="leave --version out to take the next free one",
+        )
+    return version
+
+
+def _free(base: Path, name: str, first: str) -> str:
+    """The next patch after all there are, those of a shipped model of that name included."""
+    known = versions(base / name)
+    shipped = Registry([registry.SHIPPED])
+    if name in shipped.names():
+        known.append(shipped.card(name).version)
+    if not known:
+        return first
+    major, minor, patch = max(map(_numbers, known))
+    return f"{major}.{minor}.{patch + 1}"
+
+
+def _numbers(version: str) -> tuple[int, int, int]:
+    major, minor, patch = map(int, version.split("."))
+    return major, minor, patch
