@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgan_core.data.study import Study
-from medgan_core.errors import InputError
+from medgan_core.errors import InputError, UsageError
 from medgan_core.volume import Geometry, Volume
 
 _ISOTROPIC = 1.3
@@ -32,6 +32,9 @@ class Storage:
             all images of the study together); None keeps everything. Other anatomy is never cropped.
         in_plane_mm: slices whose spacing is outside of this range are resampled to its nearer end; None
             leaves every spacing as it is.
+
+    Raises:
+        UsageError: when the levels do not suit 16 bits.
     """
 
     levels: int = 1024
@@ -40,7 +43,7 @@ class Storage:
 
     def __post_init__(self) -> None:
         if not 16 <= self.levels <= 8192:
-            raise InputError(
+            raise UsageError(
                 "The number of levels does not suit 16 bits",
                 expected="16 to 8192 steps up to the foreground's percentile",
                 got=str(self.levels),

@@ -49,15 +49,13 @@ def decode(stream: bytes, codec: Codec, shape: tuple[int, ...]) -> NDArray[np.in
         InputError: when the stream is damaged or of another size.
     """
     count = int(np.prod(shape))
+    reader = lzma.LZMADecompressor() if codec == "lzma" else zlib.decompressobj()
     try:
-        if codec == "lzma":
-            plain = lzma.LZMADecompressor().decompress(stream, 2 * count + 1)
-        else:
-            plain = zlib.decompressobj().decompress(stream, 2 * count + 1)
+        plain = reader.decompress(stream, 2 * count + 1)
     except (lzma.LZMAError, zlib.error) as error:
         raise _damaged(str(error)) from error
-    if len(plain) != 2 * count:
-        raise _damaged(f"{len(plain)} bytes where {2 * count} belong")
+    if len(plain) != 2 * count or not reader.eof:  # at eof the stream's own checksum was right
+        raise _damaged(f"{len(plain)} bytes where {2 * count} belong, or no end")
     planes = np.frombuffer(plain, dtype=np.uint8).reshape(2, *shape)
     bits: NDArray[np.uint16] = planes[0].astype(np.uint16) << 8 | planes[1]
     if codec == "lzma":

@@ -165,21 +165,24 @@ def pack(
             got=f"{out.name}, which is neither",
             action="choose another --out",
         )
-    monitor, packed, done = Monitor(progress, cancel), [], 0
+    monitor = Monitor(progress, cancel)
+    names = {
+        source: _file_name(n, source) for n, source in enumerate(dict.fromkeys(s.source for s in chosen))
+    }
+    arrays: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in names.values()}
+    packed: list[PackedStudy] = []
     seen: dict[str, str] = {}
     try:
         out.mkdir(parents=True, exist_ok=True)
         with monitor.stage("packing", 1.0):
-            for number, source in enumerate(dict.fromkeys(s.source for s in chosen)):
-                name = f"{number:02d}-{re.sub(r'[^A-Za-z0-9]+', '-', source).strip('-').lower()}.safetensors"
-                arrays: dict[str, NDArray[np.uint8]] = {}
-                for study in (s for s in chosen if s.source == source):
-                    monitor.step(done / len(chosen))
-                    done += 1
-                    entries = tuple(_encoded(data, study, keys, name, arrays))
-                    _refuse_copies(seen, study, entries)
-                    packed.append(_packed(study, entries))
-                save_file(arrays, out / name)
+            for number, study in enumerate(chosen):
+                monitor.step(number / len(chosen))
+                name = names[study.source]
+                entries = tuple(_encoded(data, study, keys, name, arrays[name]))
+                _refuse_copies(seen, study, entries)
+                packed.append(_packed(study, entries))
+        for name, streams in arrays.items():
+            save_file(streams, out / name)
         write_index(out, data.storage, tuple(packed))
     except OSError as error:
         raise ResourceError(
@@ -217,6 +220,10 @@ def _chosen(data: FileSet, sources: Sequence[str], keys: Sequence[str], splits: 
     if not chosen:
         raise UsageError("Nothing is left to pack", expected="at least one study", got="none")
     return chosen
+
+
+def _file_name(number: int, source: str) -> str:
+    return f"{number:02d}-{re.sub(r'[^A-Za-z0-9]+', '-', source).strip('-').lower()}.safetensors"
 
 
 def _encoded(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medgan_core.networks.layers import widened
+from medgan_core.networks.layers import overhangs, widened
 
 _CONVOLVE: dict[int, Callable[..., Tensor]] = {2: functional.conv2d, 3: functional.conv3d}
 
@@ -40,7 +40,11 @@ class EqualisedConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, *spatial) to (n, outputs, *spatial)."""
-        return self._convolve(x, self.weight * self.scale, self.bias, padding=self.padding)
+        weight = self.weight * self.scale
+        if not overhangs(x, weight.shape[2]):
+            return self._convolve(x, weight, self.bias, padding=self.padding)
+        with torch.autocast("cpu", enabled=False):
+            return self._convolve(widened(x), weight, self.bias, padding=self.padding)
 
 
 class EqualisedLinear(nn.Module):

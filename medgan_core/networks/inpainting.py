@@ -31,10 +31,10 @@ class GatedConvolution(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        # Gates start half open, so the features start twice as large.
-        self.both = convolution(
-            spatial_dims, inputs, 2 * outputs, kernel, stride=stride, dilation=dilation, gain=2.0
-        )
+        self.both = convolution(spatial_dims, inputs, 2 * outputs, kernel, stride=stride, dilation=dilation)
+        assert isinstance(self.both.weight, Tensor)
+        with torch.no_grad():  # gates start half open, so the features start twice as large
+            self.both.weight[:outputs].mul_(2)
 
     def forward(self, x: Tensor, known: Tensor | None = None) -> tuple[Tensor, None]:
         """(n, inputs, *spatial) to (n, outputs, *strided); `known` is not looked at."""
@@ -64,7 +64,10 @@ class PartialConvolution(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        self.convolve = convolution(spatial_dims, inputs, outputs, kernel, stride=stride, dilation=dilation)
+        self.convolve = convolution(
+            spatial_dims, inputs, outputs, kernel, stride=stride, dilation=dilation, bias=False
+        )
+        self.bias = nn.Parameter(torch.zeros(outputs, *[1] * spatial_dims))
         self.stride, self.dilation, self.padding = stride, dilation, dilation * (kernel - 1) // 2
         self.register_buffer("ones", torch.ones(1, 1, *[kernel] * spatial_dims), persistent=False)
 
@@ -83,10 +86,7 @@ class PartialConvolution(nn.Module):
             )
             some = (seen > 0).float()
             scale = self.ones.numel() / seen.clamp(min=1e-6) * some
-        bias = self.convolve.bias
-        assert isinstance(bias, Tensor)
-        bias = bias.reshape(1, -1, *[1] * (x.dim() - 2))
-        values = (self.convolve(x) - bias) * scale + bias
+        values = self.convolve(x) * scale + self.bias
         return leaky(values) * some, some
 
 

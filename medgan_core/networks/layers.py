@@ -6,7 +6,6 @@ and voxel i of a grid covers the voxels 2i and 2i + 1 of the next finer one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -20,9 +19,7 @@ from medgan_core.errors import ModelError
 SLOPE = 0.2
 """Slope of every leaky ReLU (Radford et al. 2016)."""
 
-_GROUPS = 8
 _PIXEL_EPS = 1e-2
-_CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _BATCH: dict[int, type[nn.Module]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _INSTANCE: dict[int, type[nn.Module]] = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 _POOLS: dict[int, Callable[..., Tensor]] = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
@@ -30,6 +27,30 @@ _POOLS: dict[int, Callable[..., Tensor]] = {2: functional.avg_pool2d, 3: functio
 K = TypeVar("K", int, str)
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
+
+
+def overhangs(x: Tensor, kernel: int) -> bool:
+    """Whether a 3D kernel is wider than a side of the grid (n, c, i, j, k), on a CPU.
+
+    There a convolution must not run in bf16: oneDNN 3.12 (torch 2.13, processors with AVX-512 bf16) then
+    gives garbage or NaN as the gradient of the weight, for 3 voxels on a side of 2 for example, and may
+    write outside of its memory. Such grids are tiny, so fp32 costs nothing.
+    """
+    return x.dim() == 5 and x.device.type == "cpu" and min(x.shape[2:]) < kernel
+
+
+class Convolution3d(nn.Conv3d):
+    """`torch.nn.Conv3d`, computed in fp32 where `overhangs` says so."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, *spatial) to (n, outputs, *spatial)."""
+        if not overhangs(x, max(self.kernel_size)):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(widened(x))
+
+
+_CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: Convolution3d}
 
 
 class PixelNorm(nn.Module):
@@ -60,10 +81,15 @@ def _batch_norm(dims: int, channels: int) -> nn.Module:
     return layer
 
 
+def _groups(channels: int) -> int:
+    """At most 8 groups, of at least 4 channels each: with one a group it would be instance norm."""
+    return next(groups for groups in (8, 4, 2, 1) if channels % (4 * groups) == 0 or groups == 1)
+
+
 NORMALISATIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "none": lambda dims, channels: nn.Identity(),
     "pixel": lambda dims, channels: PixelNorm(_PIXEL_EPS),
-    "group": lambda dims, channels: nn.GroupNorm(math.gcd(_GROUPS, channels), channels),
+    "group": lambda dims, channels: nn.GroupNorm(_groups(channels), channels),
     "instance": lambda dims, channels: _INSTANCE[dims](channels, affine=True),
     "batch": _batch_norm,
 }
@@ -144,6 +170,7 @@ def convolution(
     *,
     stride: int = 1,
     dilation: int = 1,
+    bias: bool = True,
     gain: float = 1.0,
     spectral: bool = False,
 ) -> nn.Module:
@@ -153,7 +180,7 @@ def convolution(
     """
     kind = chosen(_CONVOLUTIONS, spatial_dims, "spatial_dims")
     padding = dilation * (kernel - 1) // 2
-    layer = kind(inputs, outputs, kernel, stride=stride, padding=padding, dilation=dilation)
+    layer = kind(inputs, outputs, kernel, stride=stride, padding=padding, dilation=dilation, bias=bias)
     return initialised(layer, gain=gain, spectral=spectral)
 
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medgan_core import registry
-from medgan_core.data.fingerprint import fingerprint
+from medgan_core.data.training_set import open_training_set
 from medgan_core.errors import MedganError, UsageError
 from medgan_core.parsing import parse
 from medgan_core.training.recipe import Recipe
@@ -56,7 +56,7 @@ def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool) -
     out.mkdir(parents=True, exist_ok=True)
     _write(file, now)
     if not (out / _DATA).is_file():
-        _write(out / _DATA, fingerprint(data))
+        _write(out / _DATA, {"files": open_training_set(data).record()})
 
 
 def write_networks(out: Path, modules: Mapping[str, nn.Module]) -> None:

@@ -70,14 +70,13 @@ def test_a_partial_convolution_against_a_loop() -> None:
     torch.manual_seed(0)
     layer = PartialConvolution(2, 2, 3)
     assert isinstance(layer.convolve, nn.Conv2d)
-    assert layer.convolve.bias is not None
-    nn.init.normal_(layer.convolve.bias)
+    nn.init.normal_(layer.bias)
     known = (torch.rand(1, 1, 7, 6) > 0.7).float()
     known[..., :3, :3] = 0
     x = torch.randn(1, 2, 7, 6) * known
     with torch.no_grad():
         out, after = layer(x, known)
-    weight, bias = layer.convolve.weight.detach(), layer.convolve.bias.detach()
+    weight, bias = layer.convolve.weight.detach(), layer.bias.detach().flatten()
     wide, mask = functional.pad(x, [1] * 4), functional.pad(known, [1] * 4)
     for i, j in np.ndindex(7, 6):
         seen = mask[0, 0, i : i + 3, j : j + 3].sum()

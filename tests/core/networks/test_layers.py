@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from medgan_core.networks.equalised import EqualisedConvolution
 from medgan_core.networks.layers import PixelNorm, convolution, double, halve, linear, normalisation, pyramid
 
 
@@ -96,3 +97,25 @@ def test_he_initialisation_keeps_the_scale_through_many_layers() -> None:
 def test_group_norm_finds_groups_for_any_width() -> None:
     for width in (1, 6, 12, 17):
         assert normalisation("group", 2, width)(torch.rand(1, width, 4, 4)).shape == (1, width, 4, 4)
+
+
+@pytest.mark.parametrize("equalised", [False, True])
+@pytest.mark.parametrize(("side", "dtype"), [(2, torch.float32), (3, torch.bfloat16)])
+def test_a_kernel_wider_than_the_grid_is_computed_in_fp32(
+    side: int, dtype: torch.dtype, equalised: bool
+) -> None:
+    """Where it would be bf16, the gradient of the weight is garbage on some CPUs (see `overhangs`)."""
+    torch.manual_seed(0)
+    layer = EqualisedConvolution(3, 16, 16) if equalised else convolution(3, 16, 16)
+    x = torch.randn(4, 16, side, 9, 9)
+    gradients = []
+    for bf16 in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            out = layer(x)
+        out.float().square().sum().backward()
+        assert isinstance(layer.weight, nn.Parameter)
+        assert layer.weight.grad is not None
+        gradients.append(layer.weight.grad.clone())
+    assert out.dtype == dtype
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0.02, atol=0.02 * float(gradients[0].std()))

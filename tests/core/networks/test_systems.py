@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from medgan_core import networks
 from medgan_core.errors import ModelError
@@ -35,12 +36,14 @@ def test_shapes_and_gradients(case: Case, dims: int) -> None:
     outputs = run(case, network, dims)
     assert [tuple(out.shape) for out in outputs] == case.outputs(dims)
     assert getattr(network, "spatial_dims", None) == dims
-    sum(out.sin().sum() for out in outputs).backward()  # type: ignore[union-attr]
-    unreached = {
-        name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    _projection(outputs).backward()
+    sizes = {
+        name: 0.0 if p.grad is None else float(p.grad.abs().max()) for name, p in network.named_parameters()
     }
-    assert unreached <= _other_stages(network, case)
-    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+    assert all(math.isfinite(size) for size in sizes.values())
+    # Rounding alone gives a gradient that is not exactly 0, so it is compared with the largest.
+    unreached = {name for name, size in sizes.items() if size < 1e-5 * max(sizes.values())}
+    assert unreached <= _other_stages(network, case) | _removed_by_statistics(network)
 
 
 def _other_stages(network: nn.Module, case: Case) -> set[str]:
@@ -49,6 +52,21 @@ def _other_stages(network: nn.Module, case: Case) -> set[str]:
         return set()
     prefixes = ("to_image.0", "to_image.1", "from_image.0", "from_image.1")
     return {name for name, _ in network.named_parameters() if name.startswith(prefixes)}
+
+
+def _removed_by_statistics(network: nn.Module) -> set[str]:
+    """Batch and instance norm subtract the mean of each channel, and with it the bias before them."""
+    kinds = (nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+    if not any(isinstance(module, kinds) for module in network.modules()):
+        return set()
+    return {name for name, _ in network.named_parameters() if name.endswith("bias")}
+
+
+def _projection(outputs: list[Tensor]) -> Tensor:
+    """A fixed random combination of all outputs, as well conditioned as they are."""
+    generator = torch.Generator().manual_seed(5)
+    parts = [(out.float() * torch.randn(out.shape, generator=generator)).mean() for out in outputs]
+    return torch.stack(parts).sum()
 
 
 @DIMS
@@ -75,6 +93,27 @@ def test_bf16_autocast_computes_nearly_the_same(case: Case, dims: int) -> None:
     for a, b in zip(exact, coarse, strict=True):
         spread = max(float(a.std()), 1e-2)
         assert float((a - b.float()).abs().mean()) < 0.05 * spread + 0.01 * float(a.abs().mean())
+
+
+@DIMS
+@ALL
+def test_gradients_under_bf16_autocast_are_nearly_those_of_fp32(case: Case, dims: int) -> None:
+    """Also at coarse grids smaller than the kernels, where some CPU kernels give garbage.
+
+    Rounding to 8 bits costs up to a quarter with four channels and many ReLUs; a fault costs the multiple.
+    """
+    network = shake(case.build(dims), 0.02).eval()  # no power iteration, no dropout between the two passes
+    exact, coarse = (_gradients(case, network, dims, bf16) for bf16 in (False, True))
+    assert bool(torch.isfinite(coarse).all())
+    assert float((exact - coarse).norm()) < 0.35 * float(exact.norm())
+
+
+def _gradients(case: Case, network: nn.Module, dims: int, bf16: bool) -> Tensor:
+    network.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        outputs = run(case, network, dims)
+    _projection(outputs).backward()
+    return torch.cat([p.grad.float().flatten() for p in network.parameters() if p.grad is not None])
 
 
 @ALL
