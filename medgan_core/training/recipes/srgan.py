@@ -1,0 +1,130 @@
+"""Super-resolution in the slice direction with a GAN (Ledig et al., "SRGAN", CVPR 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
+
+from torch import Tensor, nn
+
+from medgan_core.data.degradation import Profile, ThickSliceSamples
+from medgan_core.errors import UsageError
+from medgan_core.networks.super_resolution import SuperResolutionGenerator
+from medgan_core.training.loading import Samples
+from medgan_core.training.moment import Moment
+from medgan_core.training.networks import Networks
+from medgan_core.training.recipe import Batch, Findings, Logs
+from medgan_core.training.recipes import judging
+from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
+from medgan_core.training.recipes.transforming import (
+    DepthLast,
+    OneContrast,
+    Transforming,
+    applied,
+    contrasts_of,
+)
+
+_SHIFT = 24.0
+_ACROSS = 2  # the axis w of (c, h, w) and (c, h, w, depth)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SRGAN(Transforming):
+    """Thick slices to thin ones: a correction to linear interpolation along the axis w of (h, w).
+
+    The content loss is L1, and features of the discriminator stand in for those of VGG (equation 5): nothing
+    has to be downloaded. As in the paper the content is learned first.
+
+    Thick slices are simulated from thin ones. With the plane ``axial`` the axis within the slices that runs
+    from back to front stands in for the slice axis, so that thick-sliced patients serve as well (Zhao et
+    al., "SMORE", IEEE Trans Med Imaging 2021). ``coronal`` and ``sagittal`` are cut from isotropic volumes
+    only, where w is the slice axis itself; those patients are few, so give a `fold`.
+
+    Args:
+        contrasts: with commas between; a patient has all of them, a sample shows one.
+        factor: how many times thicker, 2 or 4 as a rule.
+        profile: of the thick slices, see `degradation.slice_profile`.
+        plane: see above.
+        blocks: residual blocks of the generator, of `widths` on the coarse and the fine grid.
+        content_first: share of the run in which the generator is trained by content alone.
+    """
+
+    name: ClassVar[str] = "srgan"
+    gpu: ClassVar[Mapping[str, str]] = {
+        "updates": "40000",
+        "batch": "16",
+        "widths": "96,32",
+        "blocks": "16",
+        "judge_widths": "64,128,256,512",
+    }
+
+    pixel_mm: float = 1.0
+    depth: int = 16
+    widths: tuple[int, ...] = (48, 16)
+    feature_matching: float = 1.0
+    contrasts: str = "T1,FLAIR"
+    factor: int = 4
+    profile: str = "gaussian"
+    plane: str = "axial"
+    blocks: int = 6
+    content_first: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        contrasts_of(self.contrasts)
+        if self.factor < 2 or self.size[1] % self.factor or self.profile not in ("box", "gaussian"):
+            raise UsageError(
+                "Such thick slices cannot be made",
+                expected="a profile box or gaussian, and a last side that is a multiple of the factor",
+                got=f"{self.profile}, size {self.size}, factor {self.factor}",
+                action="correct size, factor or profile",
+            )
+        if len(self.widths) != 2:
+            raise UsageError("The generator has two widths", expected="coarse, fine", got=str(self.widths))
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The super-resolution network and a PatchGAN of fine images."""
+        generator = SuperResolutionGenerator(
+            factors=(1, self.factor, 1)[: self.spatial_dims],
+            width=self.widths[0],
+            fine_width=self.widths[1],
+            blocks=self.blocks,
+            spatial_dims=self.spatial_dims,
+        )
+        return {GENERATOR: generator, DISCRIMINATOR: self.patch_discriminator(1)}
+
+    def samples(self, data: Path, *, validation: bool) -> Samples:
+        """``image`` (1, h, w), in 3D (1, h, w, depth), and ``low``, the same with fewer voxels along w."""
+        names = contrasts_of(self.contrasts)
+        stacks = self.stacks(data, names, validation=validation, plane=self.plane)
+        one = OneContrast(DepthLast(self.slices(stacks, validation=validation, shift=_SHIFT)))
+        profile: Profile = "box" if self.profile == "box" else "gaussian"
+        return ThickSliceSamples(one, factor=self.factor, axis=_ACROSS, profile=profile)
+
+    def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
+        """Content, and after the first part of the run the game (equation 3)."""
+        fine, low = signed(batch["image"]), signed(batch["low"])
+        made = networks[GENERATOR](low)
+        if player == DISCRIMINATOR:
+            return self.discriminator_loss(networks, fine, made, moment)
+        error, logs = self.paired_error(made, fine)
+        if moment.done < self.content_first:
+            return error, logs
+        loss, own = self.generator_loss(networks, fine, made, moment)
+        return error + loss, {**logs, **own, "adversarial": loss}
+
+    def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
+        """PSNR and SSIM in the foreground beside those of linear interpolation, without any gain."""
+        batch, made = applied(samples, ("low",), moment.device, lambda x: networks[GENERATOR](signed(x)))
+        generator = cast("SuperResolutionGenerator", networks.exact(GENERATOR))
+        truth, made = batch["image"], (made + 1) / 2
+        linear = generator.interpolated(batch["low"])
+        shown = {"linear": linear, "made": made}
+        return judging.findings({"": made, "linear": linear}, truth, judging.foreground(truth), shown=shown)
+
+
+def signed(images: Tensor) -> Tensor:
+    """[0, 1] to [-1, 1]; brighter voxels stay brighter, as the network ends in a linear layer."""
+    return images * 2 - 1
