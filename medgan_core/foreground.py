@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 BRAIN_ONLY_ZEROS = 0.25
 """Above this share of exact zeros the background may have been removed."""
@@ -43,6 +42,8 @@ def foreground(
     if stripped is None:
         stripped = _is_stripped(data, threshold)
     mask = data != 0 if stripped else data > threshold
+    from scipy import ndimage  # late: a bare training machine has none and needs none
+
     labels, count = ndimage.label(mask)
     if count > 1:
         sizes = np.bincount(labels.ravel())
@@ -90,6 +91,8 @@ def percentile_scale(
 
 def _fill(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Fill holes in the volume and in every slice along the last axis (thick slices are open)."""
+    from scipy import ndimage
+
     filled = np.asarray(ndimage.binary_fill_holes(mask), dtype=bool)
     for k in range(filled.shape[2]):
         filled[:, :, k] = ndimage.binary_fill_holes(filled[:, :, k])

@@ -13,6 +13,7 @@ from medgan_core.volume import Geometry, Volume
 def write_crops(folder: Path, *, train: int = 5, val: int = 3) -> Path:
     """A manifest of crops: T1 and a label map (1 in front, 2 behind) for each patient."""
     rows = ["set,patient,visit,key,kind,coverage,split,licence,path"]
+    folder.mkdir(parents=True, exist_ok=True)
     for number in range(train + val):
         split = "train" if number < train else "val"
         rng = np.random.default_rng(number)

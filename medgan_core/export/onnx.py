@@ -30,7 +30,7 @@ def write_onnx(model: Model, out: Path) -> Exported:
         ResourceError: when a library is missing.
         ModelError: when the network cannot be exported or the file computes something else.
     """
-    require("onnx", "onnxruntime", "onnxscript", extra="benchmarks")
+    require("onnx", "onnxruntime", "onnxscript", extra="export")
     import onnx
 
     takes = Interface.of(model.network)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from medgan_core.errors import InputError
 
@@ -61,7 +60,7 @@ def area_under_roc(scores: Scores, positive: Labels) -> float:
         ValueError: when shapes differ.
     """
     x, y = _classes(scores, positive)
-    ranks = rankdata(np.concatenate([x, y]))[: len(x)]
+    ranks = _average_ranks(np.concatenate([x, y]))[: len(x)]
     return float((ranks.sum() - len(x) * (len(x) + 1) / 2) / (len(x) * len(y)))
 
 
@@ -109,11 +108,11 @@ def delong_interval(scores: Scores, positive: Labels, *, level: float = LEVEL) -
     """
     x, y = _classes(scores, positive, least=2)
     m, n = len(x), len(y)
-    ranks = rankdata(np.concatenate([x, y]))
-    below = (ranks[:m] - rankdata(x)) / n
-    above = 1.0 - (ranks[m:] - rankdata(y)) / m
+    ranks = _average_ranks(np.concatenate([x, y]))
+    below = (ranks[:m] - _average_ranks(x)) / n
+    above = 1.0 - (ranks[m:] - _average_ranks(y)) / m
     value = float(below.mean())
-    half = float(ndtri((1 + level) / 2)) * math.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n)
+    half = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n)
     return Interval(value, max(value - half, 0.0), min(value + half, 1.0), level, m, n)
 
 
@@ -186,3 +185,10 @@ def _classes(scores: Scores, positive: Labels, *, least: int = 1) -> tuple[Array
             action="add cases of the missing class, or look at what the score is made from",
         )
     return x, y
+
+
+def _average_ranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Ranks from 1; ties share the mean of theirs."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[which], dtype=np.float64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medgan_core.metrics.image import Image, Mask, check_shapes
 
@@ -119,6 +118,8 @@ def _weighted_terms(
 
 def _blur(x: Array, axes: tuple[int, ...]) -> Array:
     """The Gaussian window, one axis after the other; the outermost voxels are repeated."""
+    from scipy import ndimage  # late: training imports this file, also where there is no SciPy
+
     offsets = np.arange(WINDOW) - WINDOW // 2
     kernel = np.exp(-(offsets**2) / (2 * SIGMA**2))
     kernel /= kernel.sum()

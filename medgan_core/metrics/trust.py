@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from medgan_core.metrics.image import Image, Mask
 
@@ -72,6 +71,8 @@ def error_rank_correlation(
     b = block_means(np.abs(error), mask, spacing=spacing, block_mm=block_mm)
     if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
+    from scipy import stats  # late, as in ssim.py
+
     return float(stats.spearmanr(a, b).statistic)
 
 
