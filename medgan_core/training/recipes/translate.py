@@ -185,7 +185,7 @@ class TranslateSamples:
     def _choose(rng: np.random.Generator, there: list[int]) -> list[int]:
         """Which contrasts are inputs: any non-empty subset that leaves a target to predict."""
         while True:
-            count = int(rng.choice((1, 1, 2, 3)))
+            count = int(rng.choice((1, 1, 2, 3, 3)))
             shown = sorted(rng.permutation(there)[:count].tolist())
             if any(n in there and n not in shown for n in _TARGET_INPUT):
                 return shown
