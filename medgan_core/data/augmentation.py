@@ -10,7 +10,12 @@ from medgan_core.data.noise import rician, smooth_field
 
 
 def scanner_effects(
-    image: Tensor, rng: np.random.Generator, generator: torch.Generator, *, noise: float = 0.04
+    image: Tensor,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+    *,
+    noise: float = 0.04,
+    strength: float = 1.0,
 ) -> Tensor:
     """One contrast of a slab as another scanner might have given it.
 
@@ -19,17 +24,18 @@ def scanner_effects(
         rng: draws the parameters.
         generator: draws fields and noise.
         noise: largest sigma of the Rician noise.
+        strength: of all effects; 0 leaves the image as it is.
 
     Returns:
         Same shape: ``rician(gain * image^gamma * exp(shading))``.
     """
-    gamma = float(np.exp(rng.normal(0, 0.08)))
+    gamma = float(np.exp(rng.normal(0, 0.08 * strength)))
     shape = (image.shape[0], image.shape[1], image.shape[2])
-    shading = torch.exp(float(rng.uniform(0, 0.18)) * smooth_field(shape, 4, generator=generator))
-    out = float(rng.uniform(0.85, 1.15)) * image.clamp(min=0) ** gamma * shading
+    shading = torch.exp(float(rng.uniform(0, 0.18 * strength)) * smooth_field(shape, 4, generator=generator))
+    out = (1 + strength * float(rng.uniform(-0.15, 0.15))) * image.clamp(min=0) ** gamma * shading
     if rng.random() < 0.6:
         air = (image == 0) if rng.random() < 0.5 else None
-        out = rician(out, float(rng.uniform(0, noise)), generator=generator)
+        out = rician(out, float(rng.uniform(0, strength * noise)), generator=generator)
         if air is not None:
             out = out.masked_fill(air, 0.0)
     return out

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 _FIRST_LOG_SCALE = -3.0
+_EDGE_FLOOR = 0.01
 
 
 class ResidualBlock(nn.Module):
@@ -48,7 +49,9 @@ class SlabUNet(nn.Module):
         outputs: predicted images; the output has ``2 * outputs`` channels: values, then log scales.
         widths: channels at 1/2, 1/4, ... of the resolution.
         blocks: residual blocks at each resolution, on the way down and on the way up.
-        residual: add the middle slice of each contrast to the values (needs contrasts == outputs).
+        blend: add to each output a weighted sum of the contrasts' middle slices, with weights predicted for
+            every 2x2 pixels (as kernel-predicting networks do, Bako et al. 2017, with one tap). What an input
+            shows already need not pass through the network; a fresh network gives the inputs' mean.
     """
 
     spatial_dims = 2
@@ -62,11 +65,11 @@ class SlabUNet(nn.Module):
         presence: bool = False,
         widths: tuple[int, ...] = (48, 96, 128, 160),
         blocks: int = 1,
-        residual: bool = False,
+        blend: bool = False,
     ) -> None:
         super().__init__()
         self.contrasts, self.outputs, self.slices = contrasts, outputs, slices
-        self.presence, self.residual = presence, residual
+        self.presence, self.blend = presence, blend
         self.in_channels = contrasts * (slices + int(presence))
         self.multiple = 2 ** len(widths)
         self.stem = nn.Conv2d(4 * self.in_channels, widths[0], 3, padding=1)
@@ -86,17 +89,19 @@ class SlabUNet(nn.Module):
             for width in widths[:-1]
         )
         self.head = nn.Conv2d(widths[0], 4 * outputs, 3, padding=1)
+        self.gates = nn.Conv2d(widths[0], contrasts * outputs, 3, padding=1) if blend else None
+        known = widths[0] + outputs
         last = nn.Conv2d(widths[0] // 2, 4 * outputs, 3, padding=1)
-        self.scale = nn.Sequential(nn.Conv2d(widths[0], widths[0] // 2, 3, padding=1), nn.ReLU(), last)
-        nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(last.weight)
-        for layer, start in ((self.head, 0.0), (last, _FIRST_LOG_SCALE)):
-            if layer.bias is not None:
-                nn.init.constant_(layer.bias, start)
+        self.scale = nn.Sequential(nn.Conv2d(known, widths[0] // 2, 3, padding=1), nn.ReLU(), last)
+        _start(self.head, 0.0, std=1e-3)
+        _start(last, _FIRST_LOG_SCALE)
+        if self.gates is not None:
+            _start(self.gates, 1 / contrasts)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_channels, h, w) with h, w multiples of `multiple` to (n, 2 * outputs, h, w)."""
-        features = self.stem(nn.functional.pixel_unshuffle(x, 2))
+        folded = nn.functional.pixel_unshuffle(x, 2)
+        features = self.stem(folded)
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
             features = block(features)
@@ -105,9 +110,39 @@ class SlabUNet(nn.Module):
                 features = self.shrink[level](features)
         for level in reversed(range(len(self.up))):
             features = self.up[level](torch.cat([self.grow[level](features), skips[level]], dim=1))
-        values = nn.functional.pixel_shuffle(self.head(features), 2)
-        # The error is learned from the features as they are, so predicting it costs the image nothing.
-        log_scales = nn.functional.pixel_shuffle(self.scale(features.detach()), 2)
-        if self.residual:
-            values = values + x[:, self.slices // 2 : self.contrasts * self.slices : self.slices]
+        values = self.head(features)
+        if self.gates is not None:
+            values = values + self._blended(folded, self.gates(features))
+        values = nn.functional.pixel_shuffle(values, 2)
+        # The error is learned from what is known as it is, so predicting it costs the image nothing.
+        known = torch.cat([features, _edges(values)], dim=1).detach()
+        log_scales = nn.functional.pixel_shuffle(self.scale(known), 2)
         return torch.cat([values, log_scales], dim=1)
+
+    def _blended(self, folded: Tensor, gates: Tensor) -> Tensor:
+        """Weighted sums of the middle slices, folded: (n, 4 * outputs, h/2, w/2)."""
+        n, _, h, w = folded.shape
+        images = folded[:, : 4 * self.contrasts * self.slices]
+        middle = images.reshape(n, self.contrasts, self.slices, 4, h, w)[:, :, self.slices // 2]
+        parts = [
+            (gates[:, o * self.contrasts : (o + 1) * self.contrasts, None] * middle).sum(1)
+            for o in range(self.outputs)
+        ]
+        return torch.cat(parts, dim=1)
+
+
+def _start(layer: nn.Conv2d, bias: float, *, std: float = 0.0) -> None:
+    """Begin with (nearly) nothing but the bias."""
+    nn.init.normal_(layer.weight, std=std)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, bias)
+
+
+def _edges(values: Tensor) -> Tensor:
+    """How much an image changes, as a logarithm, for every 2x2 pixels: (n, c, h, w) to (n, c, h/2, w/2).
+
+    An image is wrongest at its edges, so the error's head is told where they are.
+    """
+    across = nn.functional.pad((values[..., 1:, :] - values[..., :-1, :]).abs(), (0, 0, 0, 1))
+    along = nn.functional.pad((values[..., 1:] - values[..., :-1]).abs(), (0, 1))
+    return torch.log(nn.functional.avg_pool2d(across + along, 2) + _EDGE_FLOOR)

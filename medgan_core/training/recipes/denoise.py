@@ -70,12 +70,12 @@ class Denoise(Supervised):
             "outputs": 1,
             "slices": self.slices,
             "widths": list(self.widths),
-            "residual": True,
+            "blend": True,
         }
         return Architecture(name="slab-unet", options=options)
 
     def network(self) -> nn.Module:
-        """A residual `SlabUNet` with random weights."""
+        """A blending `SlabUNet` with random weights."""
         return networks.build(**asdict(self.architecture))
 
     def samples(self, data: Path, *, validation: bool) -> DenoiseSamples:
@@ -98,7 +98,7 @@ class Denoise(Supervised):
         truth, weight = batch["truth"], batch["weight"]
         total = weight.sum().clamp(min=1)
         residual = value - truth
-        error = (charbonnier(residual, epsilon=0.02) * weight).sum() / total
+        error = (charbonnier(residual, epsilon=0.05) * weight).sum() / total
         structure = (ssim_loss(value, truth) * weight).sum() / total
         likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
         loss = error + self.ssim * structure + self.nll * likelihood

@@ -50,6 +50,7 @@ def brain_slabs(
         [p.isotropic for p in prepared],
         slices=slices,
         size=size,
+        sources=[p.study.source for p in prepared],
     )
     return MixedSlabs(simulated, real, 1.0 if validation else real_share)
 

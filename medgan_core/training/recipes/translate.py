@@ -41,6 +41,8 @@ class Translate(Supervised):
         real_share: probability that a slab comes from a patient, not from the simulation.
         fold: cross-validation fold left out, -1 for none.
         widths: of the network.
+        epsilon: residual at which the loss turns from quadratic to linear; large for the highest PSNR.
+        effects: strength of what scanners do to the inputs: gain, shading, noise.
         ssim: weight of the structural loss.
         nll: weight of the likelihood that trains the predicted error.
     """
@@ -58,7 +60,9 @@ class Translate(Supervised):
     real_share: float = 0.0
     fold: int = -1
     widths: tuple[int, ...] = (48, 96, 128, 160)
-    ssim: float = 0.15
+    epsilon: float = 0.1
+    effects: float = 1.0
+    ssim: float = 0.1
     nll: float = 0.05
 
     @property
@@ -70,6 +74,7 @@ class Translate(Supervised):
             "slices": self.slices,
             "presence": True,
             "widths": list(self.widths),
+            "blend": True,
         }
         return Architecture(name="slab-unet", options=options)
 
@@ -88,7 +93,7 @@ class Translate(Supervised):
             preprocess=PREPROCESS,
             validation=validation,
         )
-        return TranslateSamples(source, seed=self.seed + 1_000_003 * validation)
+        return TranslateSamples(source, seed=self.seed + 1_000_003 * validation, effects=self.effects)
 
     def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """Charbonnier and structural loss on hidden contrasts, likelihood of the predicted error."""
@@ -97,7 +102,7 @@ class Translate(Supervised):
         truth, weight = batch["truth"], batch["weight"]
         total = weight.sum().clamp(min=1)
         residual = value - truth
-        error = (charbonnier(residual) * weight).sum() / total
+        error = (charbonnier(residual, epsilon=self.epsilon) * weight).sum() / total
         structure = (
             ssim_loss(value * weight.clamp(max=1), truth * weight.clamp(max=1)) * weight
         ).sum() / total
@@ -151,8 +156,8 @@ class Translate(Supervised):
 class TranslateSamples:
     """Slabs as (input, truth, weight); sample n depends on the seed and n alone."""
 
-    def __init__(self, source: SlabSource, *, seed: int) -> None:
-        self._source, self._seed = source, seed
+    def __init__(self, source: SlabSource, *, seed: int, effects: float = 1.0) -> None:
+        self._source, self._seed, self._effects = source, seed, effects
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Input (channels, i, j), truth and weight (targets, i, j)."""
@@ -163,7 +168,7 @@ class TranslateSamples:
         images = slab.images[: len(INPUTS)]
         corrupted = torch.zeros_like(images)
         for n in shown:
-            corrupted[n] = scanner_effects(images[n], rng, generator)
+            corrupted[n] = scanner_effects(images[n], rng, generator, strength=self._effects)
         presence = torch.zeros(len(INPUTS))
         presence[shown] = 1.0
         planes = presence[:, None, None].expand(-1, *images.shape[2:])
@@ -181,7 +186,7 @@ class TranslateSamples:
     def _choose(rng: np.random.Generator, there: list[int]) -> list[int]:
         """Which contrasts are inputs: any non-empty subset that leaves a target to predict."""
         while True:
-            count = int(rng.choice((1, 1, 2, 3)))
+            count = int(rng.choice((1, 1, 2, 3, 3)))
             shown = sorted(rng.permutation(there)[:count].tolist())
             if any(n in there and n not in shown for n in _TARGET_INPUT):
                 return shown

@@ -38,10 +38,11 @@ def test_strides_do_not_matter_and_a_buffer_is_written_into() -> None:
     assert torch.equal(out, slabs(array, [0, 1, 3], 3, [True, True]))
 
 
-def test_the_middle_slice_is_where_the_residual_network_looks_for_it() -> None:
-    network = slab_unet(contrasts=2, outputs=2, slices=5, presence=True, residual=True)
-    torch.nn.init.zeros_(network.head.weight)
-    torch.nn.init.zeros_(network.head.bias)
+def test_the_middle_slice_is_where_the_blending_network_looks_for_it() -> None:
+    network = slab_unet(contrasts=2, outputs=2, slices=5, presence=True, blend=True)
+    for parameter in (*network.head.parameters(), *network.gates.parameters()):
+        torch.nn.init.zeros_(parameter)
+    network.gates.bias.data.copy_(torch.tensor([1.0, 0.0, 0.0, 1.0]))
     array = torch.rand(2, 8, 8, 6)
     answer = network(slabs(array, [4], 5, [True, True]))
     assert torch.equal(answer[0, :2], array[..., 4])

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from medgan_core import networks
 from medgan_core.errors import ModelError
-from medgan_core.networks.slab_unet import SlabUNet
+from medgan_core.networks.slab_unet import _EDGE_FLOOR, SlabUNet, _edges
 
 
 def _trained_looking(network: torch.nn.Module) -> torch.nn.Module:
@@ -16,12 +18,25 @@ def _trained_looking(network: torch.nn.Module) -> torch.nn.Module:
     return network.eval()
 
 
-def test_a_fresh_residual_network_is_nearly_the_identity_on_the_middle_slice() -> None:
-    network = SlabUNet(contrasts=1, outputs=1, slices=5, widths=(8, 16), residual=True)
+def test_a_fresh_blending_network_is_nearly_the_mean_of_the_middle_slices() -> None:
+    network = SlabUNet(contrasts=1, outputs=1, slices=5, widths=(8, 16), blend=True)
     x = torch.rand(2, 5, 16, 24)
     out = network(x).detach()
     assert out.shape == (2, 2, 16, 24)
     assert float((out[:, :1] - x[:, 2:3]).abs().max()) < 0.1
+    two = SlabUNet(contrasts=2, outputs=1, slices=3, presence=True, widths=(8, 16), blend=True)
+    x = torch.rand(1, 8, 16, 16)
+    assert float((two(x)[:, :1] - x[:, [1, 4]].mean(1, keepdim=True)).abs().max()) < 0.1
+
+
+def test_the_error_is_told_where_the_edges_of_the_prediction_are() -> None:
+    flat = torch.zeros(1, 1, 8, 8)
+    step = flat.clone()
+    step[..., 4:] = 1.0
+    assert torch.equal(_edges(flat), torch.full((1, 1, 4, 4), math.log(_EDGE_FLOOR)))
+    column = _edges(step)[0, 0, 0]
+    assert column.argmax() == 1
+    assert float(column[1]) == pytest.approx(math.log(0.5 + _EDGE_FLOOR))
 
 
 def test_a_tile_computes_what_the_whole_does_away_from_its_border() -> None:
