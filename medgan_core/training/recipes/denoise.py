@@ -109,7 +109,7 @@ class Denoise(Supervised):
         """What the model says about itself."""
         return ModelCard(
             name=self.name,
-            version="0.1.0",
+            version="0.2.0",
             title="MR denoising",
             description="Removes noise of magnitude MR images, of any contrast and without being told its "
             "level (1 to 15 %, also varying over the image), with a map of the error that stays.",
