@@ -13,13 +13,24 @@ from medgan_core.errors import ResourceError, UsageError
 from medgan_core.monitor import Progress
 from medgan_core.training import loop
 from medgan_core.training.recipe import Recipe, configure
+from medgan_core.training.recipes.ae import AE
+from medgan_core.training.recipes.beta_vae import BetaVAE
+from medgan_core.training.recipes.classifier import Classifier
+from medgan_core.training.recipes.cyclegan import CycleGAN
 from medgan_core.training.recipes.dcgan import DCGAN
 from medgan_core.training.recipes.denoise import Denoise
+from medgan_core.training.recipes.f_anogan import FAnoGAN
+from medgan_core.training.recipes.flow import Flow
 from medgan_core.training.recipes.gan import GAN
 from medgan_core.training.recipes.gate import Gate
 from medgan_core.training.recipes.gedgan import GEDGAN
+from medgan_core.training.recipes.inpaint import Inpaint
+from medgan_core.training.recipes.pix2pix import Pix2pix
 from medgan_core.training.recipes.progressive import Progressive
+from medgan_core.training.recipes.segmentation import Segmentation
 from medgan_core.training.recipes.sngan import SNGAN
+from medgan_core.training.recipes.spade import Spade
+from medgan_core.training.recipes.srgan import SRGAN
 from medgan_core.training.recipes.translate import Translate
 from medgan_core.training.recipes.wgan import WGAN
 from medgan_core.training.recipes.wgan_gp import WGANGP
@@ -35,6 +46,17 @@ _ALL: tuple[type[Recipe], ...] = (
     SNGAN,
     Progressive,
     GEDGAN,
+    Pix2pix,
+    CycleGAN,
+    SRGAN,
+    Inpaint,
+    AE,
+    BetaVAE,
+    Flow,
+    Spade,
+    FAnoGAN,
+    Classifier,
+    Segmentation,
 )
 RECIPES: dict[str, type[Recipe]] = {cls.name: cls for cls in _ALL}
 

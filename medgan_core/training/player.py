@@ -26,6 +26,7 @@ class Player:
         rate: times the recipe's learning rate.
         betas: decay of the optimiser's moments.
         steps: per update of the run, each on a batch of its own.
+        phase: share of the run from which on it moves, and at which it stops, for trainings in stages.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Player:
     rate: float = 1.0
     betas: tuple[float, float] = (0.9, 0.99)
     steps: int = 1
+    phase: tuple[float, float] = (0.0, 1.0)
 
 
 Parameters = list[nn.Parameter]

@@ -60,7 +60,10 @@ class Run:
     def update(self, batches: list[Batch]) -> None:
         """One step of every player (several, where a player asks for them)."""
         rate = self.recipe.lr * self.pace * schedule(self.recipe, self.step)
+        done = self.step / max(1, self.recipe.updates)
         for number, player in enumerate(self.players):
+            if not player.phase[0] <= done < player.phase[1]:
+                continue
             for group in self.optimisers[player.name].param_groups:
                 group["lr"] = rate * player.rate
             for repeat in range(player.steps):

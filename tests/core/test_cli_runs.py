@@ -47,14 +47,14 @@ def medgan(*args: object) -> Result:
 def test_a_run_is_published_listed_and_taken_back(runs: Path) -> None:
     first = medgan("publish", runs / "one", "--name", "toy-denoise")
     assert first.exit_code == 0, first.stderr
-    assert "toy-denoise 0.1.0, which is used" in first.stdout
+    assert "toy-denoise 0.2.0, which is used" in first.stdout
     second = medgan("publish", runs / "one", "--name", "toy-denoise")
-    assert "medgan default toy-denoise 0.1.1" in second.stdout
-    assert Registry().card("toy-denoise").version == "0.1.0"
+    assert "medgan default toy-denoise 0.2.1" in second.stdout
+    assert Registry().card("toy-denoise").version == "0.2.0"
     assert medgan("publish", runs / "one", "--name", "toy-denoise", "--yes-default").exit_code == 0
-    assert json.loads(medgan("models", "--json").stdout)[0]["version"] == "0.1.2"
-    assert medgan("default", "toy-denoise", "0.1.1").exit_code == 0
-    assert json.loads(medgan("models", "--json").stdout)[0]["version"] == "0.1.1"
+    assert json.loads(medgan("models", "--json").stdout)[0]["version"] == "0.2.2"
+    assert medgan("default", "toy-denoise", "0.2.1").exit_code == 0
+    assert json.loads(medgan("models", "--json").stdout)[0]["version"] == "0.2.1"
 
 
 def test_what_cannot_be_published_is_usage_with_what_to_do(runs: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_what_cannot_be_published_is_usage_with_what_to_do(runs: Path, tmp_path:
     assert "medgan sample" in bare.stderr
     assert medgan("publish", tmp_path, "--name", "toy").exit_code == 2
     assert medgan("publish", runs / "one").exit_code == 2
-    assert medgan("default", "toy", "0.1.0").exit_code == 2
+    assert medgan("default", "toy", "0.2.0").exit_code == 2
     assert not (tmp_path / "models").exists()
 
 

@@ -29,7 +29,7 @@ def test_bits_agree_with_the_distribution_function_and_stay_finite_far_out() -> 
     torch.testing.assert_close(prior(0, 2)(x), -torch.log2(mass[:, 0]))
     far = torch.tensor([[1e4]], requires_grad=True)
     bits = prior(0, 0.5)(far)
-    assert float(bits) == pytest.approx((1e4 - 0.5) / 0.5 / math.log(2), rel=1e-3)
+    assert bits.item() == pytest.approx((1e4 - 0.5) / 0.5 / math.log(2), rel=1e-3)
     bits.backward()
     assert bool(far.grad.isfinite().all())  # type: ignore[union-attr]
 

@@ -49,13 +49,13 @@ def test_a_published_run_is_a_model_with_its_training_on_the_card(run: Path, mod
     assert found.names() == [NAME]
     model = found.load(NAME)
     assert model.card == card
-    assert (card.name, card.version, card.training.recipe) == (NAME, "0.1.0", "served")
+    assert (card.name, card.version, card.training.recipe) == (NAME, "0.2.0", "served")
     trained = Registry([run / "models"]).load("served")
     torch.testing.assert_close(model.network.state_dict(), trained.network.state_dict(), rtol=0, atol=0)
-    assert card.weights.sha256 == registry.sha256(models / NAME / "0.1.0" / card.weights.file)
+    assert card.weights.sha256 == registry.sha256(models / NAME / "0.2.0" / card.weights.file)
     assert sorted(files(models)) == [
-        f"{NAME}/0.1.0/card.json",
-        f"{NAME}/0.1.0/weights.safetensors",
+        f"{NAME}/0.2.0/card.json",
+        f"{NAME}/0.2.0/weights.safetensors",
         f"{NAME}/default.txt",
     ]
 
@@ -65,23 +65,23 @@ def test_the_environment_says_where_models_are(
 ) -> None:
     monkeypatch.setenv("MEDGAN_MODELS", str(models))
     publishing.publish(run, name=NAME)
-    assert Registry().card(NAME).version == "0.1.0"
+    assert Registry().card(NAME).version == "0.2.0"
 
 
 def test_a_later_version_is_used_when_that_is_asked_for_and_one_can_go_back(run: Path, models: Path) -> None:
     def used() -> str:
         return Registry([models]).load(NAME).card.version
 
-    assert publish(run, models) == "0.1.0"
-    assert (publish(run, models), used()) == ("0.1.1", "0.1.0")
-    assert (publish(run, models, default=True), used()) == ("0.1.2", "0.1.2")
-    publishing.use(NAME, "0.1.1", models=models)
-    assert used() == "0.1.1"
-    with pytest.raises(UsageError, match=r"0\.1\.0, 0\.1\.1, 0\.1\.2"):
+    assert publish(run, models) == "0.2.0"
+    assert (publish(run, models), used()) == ("0.2.1", "0.2.0")
+    assert (publish(run, models, default=True), used()) == ("0.2.2", "0.2.2")
+    publishing.use(NAME, "0.2.1", models=models)
+    assert used() == "0.2.1"
+    with pytest.raises(UsageError, match=r"0\.2\.0, 0\.2\.1, 0\.2\.2"):
         publishing.use(NAME, "0.3.0", models=models)
     with pytest.raises(UsageError, match="publish"):
-        publishing.use("nobody", "0.1.0", models=models)
-    assert used() == "0.1.1"
+        publishing.use("nobody", "0.2.0", models=models)
+    assert used() == "0.2.1"
 
 
 def test_versions_are_numbers_not_words(run: Path, models: Path) -> None:
@@ -164,14 +164,14 @@ def test_what_fails_in_the_middle_leaves_what_was_there(
 def test_a_damaged_version_does_not_come_into_use(run: Path, models: Path) -> None:
     publish(run, models)
     publish(run, models)
-    (models / NAME / "0.1.1" / "weights.safetensors").write_bytes(b"x")
+    (models / NAME / "0.2.1" / "weights.safetensors").write_bytes(b"x")
     with pytest.raises(ModelError, match="weights"):
-        publishing.use(NAME, "0.1.1", models=models)
-    assert Registry([models]).load(NAME).card.version == "0.1.0"
+        publishing.use(NAME, "0.2.1", models=models)
+    assert Registry([models]).load(NAME).card.version == "0.2.0"
 
 
 def test_a_model_without_versions_is_not_built_upon(run: Path, models: Path) -> None:
     publish(run, models)
-    shutil.copytree(models / NAME / "0.1.0", models / "old")
+    shutil.copytree(models / NAME / "0.2.0", models / "old")
     with pytest.raises(UsageError, match="without versions"):
         publishing.publish(run, name="old", models=models)
