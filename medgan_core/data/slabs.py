@@ -240,7 +240,7 @@ def _affine(images: Tensor, size: int, rng: np.random.Generator) -> Tensor:
     grid = functional.affine_grid(theta, [1, 1, size, size], align_corners=False)
     flat = images.flatten(0, 1)[None]
     moved = functional.grid_sample(flat, grid, mode="bilinear", align_corners=False)
-    return moved[0].unflatten(0, images.shape[:2])
+    return moved[0].reshape(*images.shape[:2], size, size)
 
 
 def _window(
