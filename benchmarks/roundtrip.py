@@ -3,7 +3,8 @@
     python benchmarks/roundtrip.py
 
 Starts `medgan serve`, denoises the same volume several times, and prints per run: upload, waiting, the
-engine's stages, download, and what is left when the engine's stages are taken from the whole.
+engine's stages, download, and what is left when the engine's stages are taken from the whole. The start of
+the server, until its worker is ready, is printed apart: a person waits for it once, before any job.
 """
 
 from __future__ import annotations
@@ -59,6 +60,20 @@ def one(server: str, content: bytes) -> dict[str, float]:
     }
 
 
+def ready(server: str) -> float:
+    """Wait until the worker is idle; seconds."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < 180:
+        try:
+            workers = requests.get(f"{server}/health", timeout=1).json()["workers"]
+            if all(worker["state"] == "idle" for worker in workers):
+                return time.perf_counter() - start
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    raise SystemExit("the server did not start")
+
+
 def main() -> None:
     image = noisy(phantom(SHAPE)["T1"], 0.05)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,12 +84,7 @@ def main() -> None:
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             address = f"http://127.0.0.1:{PORT}"
-            for _ in range(600):
-                try:
-                    requests.get(f"{address}/health", timeout=1)
-                    break
-                except requests.RequestException:
-                    time.sleep(0.2)
+            print(f"server and worker ready after {ready(address):.1f} s\n")
             print("| run | upload s | job s | of it engine s | download s | added s |")
             print("|---|---|---|---|---|---|")
             for run in range(RUNS):

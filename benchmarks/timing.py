@@ -50,6 +50,9 @@ def seconds(work: Callable[[], Any], device: str) -> float:
 def product(precision: str, device: str) -> tuple[Callable[[], Any], float]:
     """A large matrix product in a precision, and its floating-point operations."""
     side = 8192 if device.startswith("cuda") else 2048
+    if precision == "int8":  # torch has this product under no public name
+        whole = [torch.randint(-127, 128, (side, side), dtype=torch.int8, device=device) for _ in range(2)]
+        return lambda: torch._int_mm(*whole), 2.0 * side**3
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
     return lambda: torch.mm(a, b), 2.0 * side**3

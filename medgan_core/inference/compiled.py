@@ -19,13 +19,14 @@ class Compiled:
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         backend: ``torch``, ``openvino`` or ``onnxruntime``.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         agreement: how far it is from float32 torch.
         signature: what it takes and gives.
         channels: it gives: ``outputs``, or twice as many with log scales.
         bytes_per_pixel: upper bound of the memory its features take, per pixel of a slice.
         pixels_per_second: in the self-check, a lower bound for larger slices.
         rejected: the quicker choices that did not pass, with the reason.
+        parallel: slices of a batch that are computed at once, one per core; 1 when all cores share a slice.
         runner: (n, c, h, w) float32 on the device to (n, channels, h, w) float32 there.
     """
 
@@ -39,6 +40,7 @@ class Compiled:
     pixels_per_second: float
     rejected: tuple[str, ...]
     runner: Callable[[Tensor], Tensor]
+    parallel: int = 1
 
     @property
     def torch_device(self) -> torch.device:

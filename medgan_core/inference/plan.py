@@ -28,7 +28,7 @@ class Plan:
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         backend: ``torch``, ``openvino`` or ``onnxruntime``.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         batch: slices in a step.
         tile: height and width of a step, multiples of the network's; the padded slice when it is whole.
         overlap: pixels that neighbouring tiles share at least.
@@ -93,7 +93,7 @@ def make(
         device=compiled.device,
         backend=compiled.backend,
         precision=compiled.precision,
-        batch=min(_GPU_BATCH, shape[2]) if cuda else 1,
+        batch=min(_GPU_BATCH if cuda else compiled.parallel, shape[2]),
         tile=size,
         overlap=_overlap(size, whole, multiple),
         memory=0,

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from medgan_core.errors import ResourceError, UsageError
 from medgan_core.inference import backends, selfcheck
 from medgan_core.inference.compiled import Compiled
+from medgan_core.inference.probes import probes
 from medgan_core.inference.selfcheck import Agreement
 from medgan_core.inference.slabs import Signature
+
+_CHECK_SEED = 1  # other probes than those that int8 ranges are measured on
 
 
 def prepare(
@@ -23,7 +26,7 @@ def prepare(
         network: float32, on the CPU, in evaluation mode.
         device: ``auto`` (CUDA when there), ``cpu``, ``cuda`` or ``cuda:N``.
         backend: ``auto``, ``torch``, ``openvino`` or ``onnxruntime``.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16``, or ``int8``, which ``auto`` never chooses.
 
     Returns:
         The quickest choice that agrees with float32 torch within `selfcheck.LIMITS`.
@@ -37,13 +40,22 @@ def prepare(
     place = _device(device)
     choices = _choices(place, backend, precision)
     batches = selfcheck.samples(signature)
-    with torch.inference_mode():
-        references = [network(batch) for batch in batches]
+    references = _references(network, batches)
     rejected: list[str] = []
     for name, kind in choices:
         try:
+            if kind == "int8":
+                # Its ranges come from probes, so it is judged on such, at every level of noise.
+                likely = probes(signature, seed=_CHECK_SEED)
+                cases, wanted = [*likely, *batches], [*_references(network, likely), *references]
+            else:
+                cases, wanted = batches, references
             for runner in backends.BACKENDS[name](network, kind, place, _example(signature)):
-                agreement, rate = _check(runner, place, batches, references, signature.outputs, kind)
+                try:
+                    agreement, rate = _check(runner, place, cases, wanted, signature.outputs, kind)
+                except Exception as error:  # at a size it was not exported for; the next attempt may do
+                    rejected.append(_failure(name, kind, error))
+                    continue
                 if agreement.passed:
                     return Compiled(
                         device=str(place),
@@ -56,16 +68,27 @@ def prepare(
                         pixels_per_second=rate,
                         rejected=tuple(rejected),
                         runner=runner,
+                        parallel=runner.parallel,
                     )
                 rejected.append(f"{name} {kind}: deviates by {agreement.maximum:.2g} of the largest value")
         except Exception as error:  # a back end may fail in any way; the next one is tried
-            rejected.append(f"{name} {kind}: {type(error).__name__}: {str(error)[:200]}")
+            rejected.append(_failure(name, kind, error))
     raise ResourceError(
         "No back end computes this model correctly here",
         expected="agreement with float32 torch",
         got="; ".join(rejected),
         action="choose backend auto and precision auto, or another device",
     )
+
+
+def _failure(name: str, kind: str, error: Exception) -> str:
+    return f"{name} {kind}: {type(error).__name__}: {str(error)[:200]}"
+
+
+def _references(network: nn.Module, batches: list[Tensor]) -> list[Tensor]:
+    """What float32 torch gives."""
+    with torch.inference_mode():
+        return [network(batch) for batch in batches]
 
 
 def _device(name: str) -> torch.device:

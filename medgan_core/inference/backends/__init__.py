@@ -9,13 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from medgan_core.inference.backends import eager, ort, vino
 
-Runner = Callable[[Tensor], Tensor]
+
+class Runner(Protocol):
+    """Applies a network to a batch; `parallel` slices of it are computed at once, one per core."""
+
+    parallel: int
+
+    def __call__(self, batch: Tensor, /) -> Tensor:
+        """(n, c, h, w) float32 on the device to (n, o, h, w) float32 there."""
+        ...
+
+
 Attempts = Callable[[nn.Module, str, torch.device, Tensor], Iterator[Runner]]
 
 BACKENDS: dict[str, Attempts] = {
@@ -23,13 +34,14 @@ BACKENDS: dict[str, Attempts] = {
     "onnxruntime": ort.attempts,
     "torch": eager.attempts,
 }
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 _PACKAGES = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnxscript"), "torch": ("torch",)}
+_WHEN_ASKED = ("int8",)  # docs/speed.md says why it is never chosen by itself
 _OFFERED: dict[str, dict[str, tuple[str, ...]]] = {
-    # Quickest first, as measured on two cores with AVX-512 BF16. On a GPU bf16 and fp16 are equally fast;
-    # bf16 goes first because no value is out of its range.
-    "cpu": {"openvino": ("bf16", "fp32"), "onnxruntime": ("fp32",), "torch": ("fp32", "bf16")},
+    # Quickest first, as measured on two cores with AVX-512 VNNI and BF16. On a GPU bf16 and fp16 are
+    # equally fast; bf16 goes first because no value is out of its range.
+    "cpu": {"openvino": ("int8", "bf16", "fp32"), "onnxruntime": ("fp32",), "torch": ("fp32", "bf16")},
     "cuda": {"torch": ("bf16", "fp16", "fp32")},
 }
 
@@ -42,15 +54,16 @@ def installed(name: str) -> bool:
 def candidates(
     device: torch.device, *, backend: str = "auto", precision: str = "auto"
 ) -> list[tuple[str, str]]:
-    """(back end, precision) to try on a device, quickest first; an "auto" leaves the choice open."""
+    """(back end, precision) to try on a device, quickest first; "auto" leaves it open, without int8."""
     return [
         (name, kind)
         for name, kinds in _OFFERED.get(device.type, {}).items()
         for kind in kinds
         if backend in ("auto", name)
-        and precision in ("auto", kind)
+        and (precision == kind or (precision == "auto" and kind not in _WHEN_ASKED))
         and installed(name)
         and (kind != "bf16" or bf16_is_native(name, device))
+        and (kind != "int8" or vino.int8_is_native())
     ]
 
 

@@ -20,6 +20,8 @@ class EagerRunner:
     that a recorded plan gives the same voxels.
     """
 
+    parallel = 1
+
     def __init__(self, network: nn.Module, precision: str, device: torch.device) -> None:
         self._dtype = _DTYPES[precision]
         self._device = device

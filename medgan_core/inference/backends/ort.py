@@ -13,6 +13,8 @@ from torch import Tensor, nn
 class OrtRunner:
     """Runs an ONNX Runtime session."""
 
+    parallel = 1
+
     def __init__(self, session: Any) -> None:
         self._session = session
         self._name = session.get_inputs()[0].name
