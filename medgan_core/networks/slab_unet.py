@@ -121,13 +121,14 @@ class SlabUNet(nn.Module):
 
     def _blended(self, folded: Tensor, gates: Tensor) -> Tensor:
         """Weighted sums of the middle slices, folded: (n, 4 * outputs, h/2, w/2)."""
-        n, _, h, w = folded.shape
-        images = folded[:, : 4 * self.contrasts * self.slices]
-        middle = images.reshape(n, self.contrasts, self.slices, 4, h, w)[:, :, self.slices // 2]
-        parts = [
-            (gates[:, o * self.contrasts : (o + 1) * self.contrasts, None] * middle).sum(1)
-            for o in range(self.outputs)
-        ]
+        # Channels are cut, not reshaped: an exported graph then holds no sizes.
+        firsts = [4 * (c * self.slices + self.slices // 2) for c in range(self.contrasts)]
+        images = [folded[:, first : first + 4] for first in firsts]
+        parts = []
+        for output in range(self.outputs):
+            weights = gates[:, output * self.contrasts : (output + 1) * self.contrasts]
+            terms = [weights[:, c : c + 1] * image for c, image in enumerate(images)]
+            parts.append(sum(terms[1:], terms[0]))
         return torch.cat(parts, dim=1)
 
 

@@ -43,7 +43,6 @@ def work_forever(pipe: Connection, device: str, models: Sequence[Path], private:
     worker = _Worker(pipe, private)
     session = engine.Session(device=device, registry=Registry(models))
     worker.send(("ready",))
-    worker.warm(session)
     while True:
         worker.do(session, *worker.orders.get())
 
@@ -78,17 +77,6 @@ class _Worker:
         # A lost server is noticed by the listener, which ends the process.
         with self._sending, contextlib.suppress(OSError):
             self._pipe.send(message)
-
-    def warm(self, session: engine.Session) -> None:
-        """Make models ready until the first order comes, so that the first jobs cost what later ones do."""
-        for name in session.registry.names():
-            if not self.orders.empty():
-                return
-            try:
-                if session.registry.card(name).runnable:
-                    session.compiled(name)
-            except Exception:  # the job that asks for this model will say what is wrong with it
-                logger.warning("the model %s could not be made ready", name, exc_info=True)
 
     def do(self, session: engine.Session, job_id: str, work: Work, folder: Path) -> None:
         """One job, from its order to its last message."""
