@@ -75,7 +75,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it() -> None:
     require("torch", extra="benchmarks")
     with pytest.raises(ResourceError, match="not_there_at_all") as caught:
         require("torch", "not_there_at_all", extra="benchmarks")
-    assert "medgan[export]" in caught.value.action
+    assert "medgan[benchmarks]" in caught.value.action
 
 
 def test_unknown_formats_and_models_are_usage(toy_registry: Registry, tmp_path: Path) -> None:
