@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from medgan_core import cli
@@ -40,7 +40,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDGAN_MODELS", str(tmp_path / "models"))
 
 
-def medgan(*args: object) -> Result:
+def medgan(*args: object) -> Any:  # typer does not export the type
     return CliRunner().invoke(cli.build(), [str(a) for a in args])
 
 
