@@ -47,6 +47,7 @@ def joined(device: str) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
         yield here
+        distributed.barrier()  # none leaves while another still writes: its absence would end the other
     finally:
         distributed.destroy_process_group()
 
