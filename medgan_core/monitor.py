@@ -38,6 +38,7 @@ class Monitor:
         self._cancel = cancel
         self._start = time.monotonic()
         self._low, self._high, self._stage = 0.0, 1.0, ""
+        self._share = (0.0, 1.0)
         self._origin: float | None = None
         self.seconds: dict[str, float] = {}
 
@@ -55,6 +56,15 @@ class Monitor:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
 
+    @contextmanager
+    def share(self, begin: float, end: float) -> Iterator[None]:
+        """Steps inside, from 0 to 1, are those of a part of the stage, from `begin` to `end`."""
+        self._share = (begin, end)
+        try:
+            yield
+        finally:
+            self._share = (0.0, 1.0)
+
     def step(self, done: float, note: str = "") -> None:
         """Report the fraction `done` of the current stage, in [0, 1], and a remark for the one who waits.
 
@@ -67,7 +77,9 @@ class Monitor:
             raise CancelledError()
         if self._progress is None:
             return
-        fraction = self._low + (self._high - self._low) * min(max(done, 0.0), 1.0)
+        begin, end = self._share
+        done = begin + (end - begin) * min(max(done, 0.0), 1.0)
+        fraction = self._low + (self._high - self._low) * done
         elapsed = time.monotonic() - self._start
         if self._origin is None:
             self._origin = fraction
