@@ -13,7 +13,7 @@ from medgan_core.parsing import parse
 from medgan_core.preprocess import Preprocess
 
 Task = Literal["translate", "denoise", "synthesize", "suggest", "restore", "detect", "gate"]
-Kind = Literal["image", "labels", "trust"]
+Kind = Literal["image", "labels", "trust", "map"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,12 @@ class Port:
     Args:
         key: the short name used everywhere (``T1``, ``image``, ``labels``, ``trust``).
         title: the name a person reads.
-        kind: image, labels, or trust (expected absolute error of an output image).
+        kind: image, labels, trust (expected absolute error of an output image), or map (something else to
+            look at over the input; its unit says what).
         required: an input that must be there; optional ones are counted by `ModelCard.min_inputs`.
         unit: the scale of an output's voxels, in words.
+        slice_factor: an output on a grid of its own has so many slices for each of the first input's, within
+            the same outer faces; 1 is the first input's grid.
     """
 
     key: str
@@ -33,6 +36,7 @@ class Port:
     kind: Kind = "image"
     required: bool = False
     unit: str = ""
+    slice_factor: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,8 @@ class Domain:
         extent_mm: smallest and largest field of view along any side.
         gate: name of the shipped gate model that recognises anatomy and contrast, or "".
         strict: refuse an input the gate does not recognise (else only caution).
+        slice_ratio: smallest and largest distance of the slices as a multiple of the pixels' side; None when
+            the model does not mind.
     """
 
     anatomy: str
@@ -76,6 +82,7 @@ class Domain:
     extent_mm: tuple[float, float]
     gate: str = ""
     strict: bool = True
+    slice_ratio: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +155,7 @@ class ModelCard:
         settings: choices of a run that this model understands.
         min_inputs: how many inputs must be given at least.
         trust_calibration: factor that makes the predicted expected error right on left-out patients.
+        views: 3 when predictions along all three axes are averaged where voxels are nearly cubes, else 1.
     """
 
     name: str
@@ -169,11 +177,17 @@ class ModelCard:
     settings: tuple[Setting, ...] = ()
     min_inputs: int = 1
     trust_calibration: float = 1.0
+    views: Literal[1, 3] = 1
 
     @property
     def runnable(self) -> bool:
         """Whether a person can run it; a gate is only asked by other models."""
         return self.task != "gate"
+
+    @property
+    def label_inputs(self) -> tuple[str, ...]:
+        """Keys of the inputs that are label maps."""
+        return tuple(port.key for port in self.inputs if port.kind == "labels")
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from medgan_core import alignment, inference, preprocess, provenance, suitability
+from medgan_core import alignment, inference, provenance, resampling, suitability
 from medgan_core.card import ModelCard
 from medgan_core.errors import ResourceError, UnsuitableError, UsageError
+from medgan_core.inference import appliers
+from medgan_core.inference.appliers import Application
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.registry import Model, Registry
-from medgan_core.report import Report, Row, Verdict
+from medgan_core.report import Report, Row
 from medgan_core.request import RunOptions, check_count, check_inputs, choose_target, resolve_settings
+from medgan_core.residency import Residency, default_budget
 from medgan_core.volume import Volume
 
 __all__ = ["Outcome", "RunOptions", "Session", "run"]
@@ -29,6 +28,19 @@ class Outcome:
     report: Report
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory, with its network made ready by back end and precision."""
+
+    model: Model
+    compiled: dict[tuple[str, str], inference.Compiled] = field(default_factory=dict)
+
+    def size(self) -> int:
+        """Bytes of the weights: once as loaded, and once more for every time it was made ready."""
+        weights = sum(t.nbytes for t in self.model.network.state_dict().values())
+        return int(weights) * (1 + len(self.compiled))
+
+
 class Session:
     """A device with the models loaded on it; made once, used for many runs, one at a time.
 
@@ -36,34 +48,43 @@ class Session:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         memory_limit: bytes that inference may plan with; None asks the device.
         registry: where models are found; None for shipped and user models.
+        model_memory: bytes that loaded models may take; None for a share of the device's.
 
     Raises:
         ResourceError: when the device is not there.
     """
 
     def __init__(
-        self, device: str = "auto", memory_limit: int | None = None, registry: Registry | None = None
+        self,
+        device: str = "auto",
+        memory_limit: int | None = None,
+        registry: Registry | None = None,
+        model_memory: int | None = None,
     ) -> None:
         self.device = _device(device)
         self.memory_limit = memory_limit
         self.registry = registry or Registry()
-        self._models: dict[str, Model] = {}
-        self._compiled: dict[tuple[str, str, str], inference.Compiled] = {}
+        self._loaded: Residency[Loaded] = Residency(
+            default_budget(self.device) if model_memory is None else model_memory
+        )
 
     def model(self, name: str) -> Model:
-        """A model, loaded once."""
-        if name not in self._models:
-            self._models[name] = self.registry.load(name)
-        return self._models[name]
+        """A model, loaded once for as long as it stays among the most recently used."""
+        return self._load(name).model
 
     def compiled(self, name: str, *, backend: str = "auto", precision: str = "auto") -> inference.Compiled:
-        """A model's network made ready for the device, once per back end and precision."""
-        key = (name, backend, precision)
-        if key not in self._compiled:
-            self._compiled[key] = inference.prepare(
-                self.model(name).network, device=self.device, backend=backend, precision=precision
+        """A model's network made ready for the device, once per back end and precision while it is loaded."""
+        loaded, key = self._load(name), (backend, precision)
+        if key not in loaded.compiled:
+            loaded.compiled[key] = inference.prepare(
+                loaded.model.network, device=self.device, backend=backend, precision=precision
             )
-        return self._compiled[key]
+        return loaded.compiled[key]
+
+    def _load(self, name: str) -> Loaded:
+        # By folder: another version of the model, published meanwhile, is another model.
+        folder = str(self.registry.folder(name))
+        return self._loaded.get(folder, lambda: Loaded(self.registry.load(name)), Loaded.size)
 
 
 def run(
@@ -86,7 +107,8 @@ def run(
         cancel: polled at every step of work.
 
     Returns:
-        One float32 volume for the target on the first input's grid, its trust map, and the report.
+        The volume of the target on the first input's grid, or on the one its card declares, its trust map
+        if the model has one, and the report.
 
     Raises:
         UsageError: unknown model, input, target or setting.
@@ -98,6 +120,7 @@ def run(
     monitor = Monitor(progress, cancel)
     with monitor.stage("load model", 0.05):
         card = session.model(model).card
+        apply = appliers.of(card)
         check_inputs(card, inputs)
         check_count(card, options.count)
         target = choose_target(card, options.target, inputs)
@@ -107,30 +130,22 @@ def run(
     with monitor.stage("check input", 0.15):
         ordered_inputs = {port.key: inputs[port.key] for port in card.inputs if port.key in inputs}
         rows += _looked_at(card, ordered_inputs)
-        volumes, aligned_rows = _one_grid(ordered_inputs, align=settings["align"])
+        volumes, aligned_rows = _one_grid(card, ordered_inputs, align=settings["align"])
         gated = _suitable(session, card, volumes, rows, allow=settings["allow_unsuitable"])
         rows += aligned_rows + gated
-    with monitor.stage("preprocess", 0.22):
-        ordered = [volumes.get(port.key) for port in card.inputs]
-        array, placement = preprocess.forward(card.preprocess, ordered)
-    with monitor.stage("network", 0.92):
-        applied = inference.apply(
-            compiled,
-            array,
-            presence=tuple(v is not None for v in ordered),
+    answer = apply(
+        Application(
+            card=card,
+            compiled=compiled,
+            volumes=volumes,
+            target=target,
+            settings=settings,
+            views=None if options.plan is None else inference.Views.from_dict(dict(options.plan)),
             memory_limit=session.memory_limit,
-            keep=(card.targets.index(target),),
-            plan=None if options.plan is None else inference.Plan.from_dict(dict(options.plan)),
             monitor=monitor,
         )
-        rows += [Row("Inference", note, verdict="caution") for note in applied.notes]
-    with monitor.stage("inverse", 1.0):
-        trust = None
-        if applied.log_scales is not None:
-            trust = inference.expected_error(applied.log_scales[0], calibration=card.trust_calibration)
-        value = applied.values[0]
-        results = _back(card, volumes, value, trust, placement, target, settings)
-    rows += _result_rows(card, compiled, results, target)
+    )
+    rows += [*answer.rows, *_closing_rows(card, compiled)]
     report = Report(
         tuple(rows),
         provenance.describe(
@@ -139,34 +154,53 @@ def run(
             target=target,
             seed=options.seed,
             settings=settings,
-            plan=applied.plan.to_dict(),
+            plan=answer.views.to_dict(),
             seconds=monitor.seconds,
         ),
     )
     monitor.step(1.0)
-    return Outcome(results, report)
+    return Outcome(answer.volumes, report)
 
 
 def _looked_at(card: ModelCard, inputs: Mapping[str, Volume]) -> list[Row]:
-    """What the reader noted about each input, and its voxels and field of view against the card.
+    """What the reader noted about each input, and the images' voxels and field of view against the card.
 
     Raises:
         InputError: for an input no model can work on.
     """
     rows: list[Row] = []
     for key, volume in inputs.items():
-        suitability.check_voxels(key, volume)
         rows += [Row(f"{key}: note", note, verdict="caution") for note in volume.notes]
+        if key in card.label_inputs:
+            suitability.check_mask(key, volume)
+            continue
+        suitability.check_voxels(key, volume)
         rows += suitability.geometry_rows(card.domain, key, volume)
     return rows
 
 
-def _one_grid(inputs: Mapping[str, Volume], *, align: bool) -> tuple[dict[str, Volume], list[Row]]:
-    """Inputs on the first one's grid, with rows on what was done to get there."""
+def _one_grid(
+    card: ModelCard, inputs: Mapping[str, Volume], *, align: bool
+) -> tuple[dict[str, Volume], list[Row]]:
+    """Inputs on the first one's grid, with rows on what was done to get there.
+
+    Raises:
+        InputError: when nothing of a mask lies on that grid.
+    """
     rows: list[Row] = []
     first_key, first = next(iter(inputs.items()))
     out = {first_key: first}
     for key, volume in list(inputs.items())[1:]:
+        if key in card.label_inputs:
+            if volume.geometry.close_to(first.geometry):
+                out[key] = volume
+                continue
+            out[key] = resampling.resample(volume, first.geometry, order=0)
+            suitability.check_mask(key, out[key], grid_of=first_key)
+            rows.append(
+                Row(f"{key}: grid", f"resampled to that of {first_key}, nearest voxel", verdict="pass")
+            )
+            continue
         found = alignment.check(first, volume)
         rows.append(found.row(key, first_key, applied=align))
         transform = found.transform if align and not found.aligned else None
@@ -189,7 +223,8 @@ def _suitable(
     failed = [row for row in rows if row.verdict == "fail"]
     gated: list[Row] = []
     if card.domain.gate and not failed:
-        gated = suitability.gate_rows(card.domain, volumes, session.model(card.domain.gate).network)
+        images = {key: volume for key, volume in volumes.items() if key not in card.label_inputs}
+        gated = suitability.gate_rows(card.domain, images, session.model(card.domain.gate).network)
     failed += [row for row in gated if row.verdict == "fail"]
     if failed and not allow:
         error = UnsuitableError(
@@ -204,69 +239,19 @@ def _suitable(
     return gated
 
 
-def _back(
-    card: ModelCard,
-    volumes: dict[str, Volume],
-    value: NDArray[np.float32],
-    trust: NDArray[np.float32] | None,
-    placement: preprocess.Placement,
-    target: str,
-    settings: dict[str, Any],
-) -> dict[str, Volume]:
-    """Result and trust map on the source's grid and in the card's scale."""
-    stack = value[None] if trust is None else np.stack([value, trust])
-    placed = preprocess.inverse(card.preprocess, stack, placement).data
-    first = next(iter(volumes.values()))
-    source = np.nan_to_num(np.asarray(first.data[0], dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    image = placed[0]
-    strength = settings.get("strength")
-    if strength is not None and strength < 1.0:
-        image = source + np.float32(strength) * (image - source)
-        if trust is not None:
-            placed[1] = np.maximum(placed[1], np.abs(image - placed[0]))
-    if source.min() >= 0:
-        np.maximum(image, 0.0, out=image)
-    if card.task == "translate":
-        _keep_background(image, placed[1] if trust is not None else None, volumes)
-    results = {target: first.with_data(image)}
-    if trust is not None:
-        results["trust"] = first.with_data(placed[1])
-    return results
-
-
-def _keep_background(
-    image: NDArray[np.float32], trust: NDArray[np.float32] | None, volumes: dict[str, Volume]
-) -> None:
-    """Voxels that are exactly zero in every input had their background removed: they stay zero."""
-    empty = np.logical_and.reduce([v.data[0] == 0 for v in volumes.values()])
-    image[empty] = 0.0
-    if trust is not None:
-        trust[empty] = 0.0
-
-
-def _result_rows(
-    card: ModelCard, compiled: inference.Compiled, results: dict[str, Volume], target: str
-) -> list[Row]:
-    """What a person should know about the result itself."""
+def _closing_rows(card: ModelCard, compiled: inference.Compiled) -> list[Row]:
+    """Whether the network was computed right, and what a person should know of any result of the model."""
     agreement = compiled.agreement
-    rows = [
+    return [
         Row(
             f"Agreement of {compiled.backend} {compiled.precision} with fp32",
             float(f"{agreement.maximum:.2g}"),
             "largest deviation, share of the largest value",
             f"{agreement.maximum_limit:g}",
             "pass" if agreement.passed else "fail",
-        )
+        ),
+        *(Row("Limit of the model", text) for text in card.limits),
     ]
-    if "trust" in results:
-        image, trust = results[target].data[0], results["trust"].data[0]
-        inside = image > 0.05 * float(np.percentile(image, 99.5))
-        if inside.any():
-            share = 100 * float(trust[inside].mean() / max(image[inside].mean(), 1e-9))
-            verdict: Verdict = "pass" if share < 15 else "caution"
-            rows.append(Row("Expected error, mean", round(share, 1), "% of the image's mean", "15", verdict))
-    rows += [Row("Limit of the model", text) for text in card.limits]
-    return rows
 
 
 def _device(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 
 from medgan_core.foreground import foreground, percentile_scale
 from medgan_core.volume import Geometry, Volume
+
+T = TypeVar("T", bound=np.generic)
+
+SLICES = 2
+"""Axis of the network's array that runs through the slices."""
 
 _ISOTROPIC = 1.5
 _MASK_STEP_MM = 2.0
@@ -30,16 +35,19 @@ class Preprocess:
     Args:
         in_plane_mm: slices whose in-plane spacing is outside of this range are resampled to its nearer
             end; None leaves every spacing as it is. Slices themselves are never resampled.
+        slice_ratio: instead of `in_plane_mm`, the smallest and largest distance of the slices as a multiple
+            of the pixels' side; the pixels of other slices are resampled to the nearer end.
         percentile: of the foreground, becomes 1.
         crop_margin_mm: work on the foreground's box with this margin only; None works on everything.
         output: ``source`` brings values back to the scale of the first input, ``translated`` makes the
-            foreground's percentile 1000.
+            foreground's percentile 1000, ``share`` leaves it 1.
     """
 
     in_plane_mm: tuple[float, float] | None = None
+    slice_ratio: tuple[float, float] | None = None
     percentile: float = 99.5
     crop_margin_mm: float | None = None
-    output: Literal["source", "translated"] = "source"
+    output: Literal["source", "translated", "share"] = "source"
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,13 @@ def slice_axes(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[int, ...
     axes = (plane[0], plane[1], last)
     flips = tuple(n for n, a in enumerate(axes) if directions[world[a], a] < 0)
     return axes, flips
+
+
+def slice_ratio(geometry: Geometry) -> float:
+    """Distance of the slices as a multiple of the pixels' side (the geometric mean of both)."""
+    axes, _ = slice_axes(geometry)
+    rows, columns, slices = (geometry.spacing[a] for a in axes)
+    return float(slices / np.sqrt(rows * columns))
 
 
 def _nearest_world_axes(directions: NDArray[np.float64]) -> list[int]:
@@ -155,7 +170,11 @@ def inverse(
     Returns:
         Float32 volume with the source's geometry.
     """
-    scale = placement.scales[_first(placement)] if settings.output == "source" else TRANSLATED_FOREGROUND
+    scale = {
+        "source": placement.scales[_first(placement)],
+        "translated": TRANSLATED_FOREGROUND,
+        "share": 1.0,
+    }[settings.output]
     source_shape = placement.source.shape
     out = np.empty((array.shape[0], *source_shape), dtype=np.float32)
     out[:] = outside
@@ -165,6 +184,15 @@ def inverse(
         size = tuple(stop - start for start, stop in placement.box[:2])
         np.multiply(resize_slices(channel, (size[0], size[1])), np.float32(scale), out=view[cut])
     return Volume(out, placement.source)
+
+
+def place_mask(mask: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool_]:
+    """A mask on the source's grid as it lies on the network's: (i, j, k), pixels it touches are in it."""
+    cut = tuple(slice(*ends) for ends in placement.box)
+    part = _orient(mask, placement.axes, placement.flips)[cut]
+    slices = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1), dtype=np.float32))
+    touched = torch.nn.functional.adaptive_max_pool2d(slices[:, None], placement.shape[:2])[:, 0]
+    return np.asarray(touched.numpy().transpose(1, 2, 0) > 0)
 
 
 def resize_slices(array: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -191,9 +219,7 @@ def _clean(data: NDArray[np.generic]) -> NDArray[np.float32]:
     return array if np.isfinite(array).all() else np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _orient(
-    array: NDArray[np.float32], axes: tuple[int, int, int], flips: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _orient(array: NDArray[T], axes: tuple[int, int, int], flips: tuple[int, ...]) -> NDArray[T]:
     """A view of (i, j, k) with its axes in the network's order and direction."""
     view = array.transpose(axes)
     return np.flip(view, flips) if flips else view
@@ -228,8 +254,11 @@ def _resampled(
     """Shape and spacing of the network's array."""
     size = [stop - start for start, stop in box]
     out = list(spacing)
-    if settings.in_plane_mm is not None:
-        low, high = settings.in_plane_mm
+    limits = settings.in_plane_mm
+    if settings.slice_ratio is not None:
+        limits = (spacing[2] / settings.slice_ratio[1], spacing[2] / settings.slice_ratio[0])
+    if limits is not None:
+        low, high = limits
         for axis in (0, 1):
             wanted = min(max(spacing[axis], low), high)
             count = max(1, round(size[axis] * spacing[axis] / wanted))

@@ -40,6 +40,15 @@ ENGINE_SETTINGS = (
         choices=("auto", "fp32", "bf16", "fp16"),
         help="of the network's arithmetic",
     ),
+    Setting(
+        key="views",
+        title="Views",
+        kind="choice",
+        default="auto",
+        choices=("auto", "1", "3"),
+        help="average predictions along 3 axes where voxels are nearly cubes: better, three times the work; "
+        "auto does what the model's card says",
+    ),
 )
 """Settings every model understands besides its own."""
 

@@ -12,7 +12,7 @@ from torch import nn
 from medgan_core.card import Domain
 from medgan_core.errors import InputError
 from medgan_core.foreground import otsu, percentile_scale
-from medgan_core.preprocess import slice_axes
+from medgan_core.preprocess import slice_axes, slice_ratio
 from medgan_core.report import Row, Verdict
 from medgan_core.volume import Volume
 
@@ -51,12 +51,36 @@ def check_voxels(key: str, volume: Volume) -> None:
         )
 
 
+def check_mask(key: str, volume: Volume, *, grid_of: str = "") -> None:
+    """Refuse a label map that marks no region: any value but 0 is inside.
+
+    Args:
+        key: of the input.
+        volume: the label map.
+        grid_of: key of the image on whose grid it lies now, if it was resampled.
+
+    Raises:
+        InputError: for several channels, or a mask that is empty or covers everything.
+    """
+    inside = volume.data[0] != 0
+    if volume.channels == 1 and 0 < np.count_nonzero(inside) < inside.size:
+        return
+    marked = "no voxel" if not inside.any() else "every voxel"
+    where = f" on the grid of {grid_of}" if grid_of else ""
+    raise InputError(
+        f"The mask {key} marks no region",
+        expected=f"one channel in which some voxels are not 0, and some are{where}",
+        got=f"{volume.channels} channels" if volume.channels != 1 else f"{marked} is marked{where}",
+        action="draw the region in a label map of the image",
+    )
+
+
 def geometry_rows(domain: Domain, key: str, volume: Volume) -> list[Row]:
     """Spacing and field of view against the card's limits."""
     spacing, extent = volume.geometry.spacing, volume.geometry.extent
     low, high = domain.spacing_mm
     near, far = domain.extent_mm
-    return [
+    rows = [
         Row(
             f"{key}: voxel size",
             " x ".join(f"{s:.3g}" for s in spacing),
@@ -72,6 +96,14 @@ def geometry_rows(domain: Domain, key: str, volume: Volume) -> list[Row]:
             _within(extent, near, far),
         ),
     ]
+    if domain.slice_ratio is not None:
+        ratio, (least, most) = slice_ratio(volume.geometry), domain.slice_ratio
+        name = f"{key}: distance of the slices"
+        limit = f"{least:g} to {most:g}"
+        rows.append(
+            Row(name, round(ratio, 2), "times the pixels' side", limit, _within((ratio,), least, most))
+        )
+    return rows
 
 
 def _within(values: tuple[float, ...], low: float, high: float) -> Verdict:

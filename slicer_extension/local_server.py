@@ -41,6 +41,7 @@ def running_server(
         studies.mkdir()
         command = [sys.executable, "-c", "import sys; from medgan_core.cli import main; sys.exit(main())"]
         command += ["serve", "--port", str(port), "--studies", str(studies)]
+        command += ["--data-dir", str(Path(folder) / "data")]
         flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # so that Ctrl+Break reaches it alone
         with log.open("wb") as out:
             process = subprocess.Popen(

@@ -9,7 +9,11 @@ import torch
 
 from medgan_core import registry
 from medgan_core.card import ModelCard, Training
+from medgan_core.training.recipe import Recipe
 from medgan_core.training.recipes.denoise import Denoise
+from medgan_core.training.recipes.f_anogan import FAnoGAN
+from medgan_core.training.recipes.inpaint import Inpaint
+from medgan_core.training.recipes.srgan import SRGAN
 from medgan_core.training.recipes.translate import Translate
 
 TRAINING = Training(command="none", recipe="toy", updates=0, minutes=0.0, device="CPU", seed=0)
@@ -25,8 +29,25 @@ def toy_denoise(folder: Path, *, name: str = "mr-denoise") -> ModelCard:
     return _save(folder, Denoise(widths=(8, 16)), name)
 
 
-def _save(folder: Path, recipe: Translate | Denoise, name: str) -> ModelCard:
+def toy_thin_slices(folder: Path, *, name: str = "mr-thin-slices") -> ModelCard:
+    """A tiny network for twice as many slices under ``folder/NAME``; no suitability gate."""
+    return _save(folder, SRGAN(widths=(8, 4), blocks=1, factor=2), name)
+
+
+def toy_inpaint(folder: Path, *, name: str = "mr-inpaint") -> ModelCard:
+    """A tiny inpainting network under ``folder/NAME``; no suitability gate."""
+    return _save(folder, Inpaint(widths=(4, 8)), name)
+
+
+def toy_anomaly(folder: Path, *, name: str = "flair-anomaly") -> ModelCard:
+    """Tiny networks that look for anomalies of FLAIR under ``folder/NAME``; no suitability gate."""
+    return _save(folder, FAnoGAN(latent=4, widths=(4, 4, 4)), name)
+
+
+def _save(folder: Path, recipe: Recipe, name: str) -> ModelCard:
     torch.manual_seed(0)
-    card = recipe.card(TRAINING)
+    card, model = recipe.card(TRAINING), recipe.model(recipe.networks())
+    assert card is not None
+    assert model is not None
     card = replace(card, name=name, domain=replace(card.domain, gate=""))
-    return registry.save(folder / name, card, recipe.network())
+    return registry.save(folder / name, card, model)

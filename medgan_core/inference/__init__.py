@@ -1,4 +1,4 @@
-"""How a network is applied to a whole volume: back ends, plan, tiles, and the trust map."""
+"""How a network is applied to a whole volume: back ends, plan, tiles, views, and the trust map."""
 
 from medgan_core.inference.apply import Applied, apply
 from medgan_core.inference.compiled import Compiled
@@ -6,5 +6,19 @@ from medgan_core.inference.plan import Plan
 from medgan_core.inference.prepare import prepare
 from medgan_core.inference.slabs import Signature, slabs
 from medgan_core.inference.trust import expected_error
+from medgan_core.inference.views import Viewed, Views, apply_views, axes_for
 
-__all__ = ["Applied", "Compiled", "Plan", "Signature", "apply", "expected_error", "prepare", "slabs"]
+__all__ = [
+    "Applied",
+    "Compiled",
+    "Plan",
+    "Signature",
+    "Viewed",
+    "Views",
+    "apply",
+    "apply_views",
+    "axes_for",
+    "expected_error",
+    "prepare",
+    "slabs",
+]

@@ -11,15 +11,18 @@ from medgan_core.errors import ModelError
 from medgan_core.networks.autoencoder import Autoencoder, VariationalAutoencoder
 from medgan_core.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from medgan_core.networks.flow_unet import FlowUNet
+from medgan_core.networks.hole_filler import HoleFiller
 from medgan_core.networks.image_classifier import ImageClassifier
 from medgan_core.networks.image_to_image import ResidualImageGenerator, UNetGenerator
 from medgan_core.networks.inpainting import InpaintingGenerator
 from medgan_core.networks.latent_encoder import LatentEncoder
+from medgan_core.networks.patch_anomaly import PatchAnomaly
 from medgan_core.networks.patchgan import PatchDiscriminator
 from medgan_core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from medgan_core.networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from medgan_core.networks.segmentation_unet import SegmentationUNet
 from medgan_core.networks.slab_unet import SlabUNet
+from medgan_core.networks.slice_refiner import SliceRefiner
 from medgan_core.networks.spade import SpadeGenerator, StyleEncoder
 from medgan_core.networks.super_resolution import SuperResolutionGenerator
 from medgan_core.networks.volume_classifier import VolumeClassifier
@@ -29,9 +32,11 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "dcgan-discriminator": DCGANDiscriminator,
     "dcgan-generator": DCGANGenerator,
     "flow-unet": FlowUNet,
+    "hole-filler": HoleFiller,
     "image-classifier": ImageClassifier,
     "inpainting-generator": InpaintingGenerator,
     "latent-encoder": LatentEncoder,
+    "patch-anomaly": PatchAnomaly,
     "patch-discriminator": PatchDiscriminator,
     "progressive-discriminator": ProgressiveDiscriminator,
     "progressive-generator": ProgressiveGenerator,
@@ -40,6 +45,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "residual-image-generator": ResidualImageGenerator,
     "segmentation-unet": SegmentationUNet,
     "slab-unet": SlabUNet,
+    "slice-refiner": SliceRefiner,
     "spade-generator": SpadeGenerator,
     "style-encoder": StyleEncoder,
     "super-resolution-generator": SuperResolutionGenerator,

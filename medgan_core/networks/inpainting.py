@@ -152,7 +152,21 @@ class InpaintingGenerator(nn.Module):
             (n, out_channels, *spatial).
         """
         known = (hole == 0).to(image.dtype)
-        shown = torch.where(hole == 0, image, torch.zeros_like(image))
+        filled = self.filled(torch.where(hole == 0, image, torch.zeros_like(image)), known)
+        if not paste:
+            return filled
+        return torch.where(hole == 0, image[:, : self.out_channels], filled.to(image.dtype))
+
+    def filled(self, shown: Tensor, known: Tensor) -> Tensor:
+        """The prediction everywhere.
+
+        Args:
+            shown: (n, in_channels, *spatial), 0 where not known.
+            known: (n, 1, *spatial), 1 where the image is known, else 0.
+
+        Returns:
+            (n, out_channels, *spatial).
+        """
         x, seen = self.stem(torch.cat([shown, known], dim=1), known)
         skips: list[tuple[Tensor, Tensor | None]] = []
         for down in self.down:
@@ -163,9 +177,7 @@ class InpaintingGenerator(nn.Module):
         for level in reversed(range(len(skips))):
             x, seen = self.up[level](*_join(x, seen, *skips[level]))
         filled: Tensor = self.last(self.head(x))
-        if not paste:
-            return filled
-        return torch.where(hole == 0, image[:, : self.out_channels], filled.to(image.dtype))
+        return filled
 
 
 def _join(

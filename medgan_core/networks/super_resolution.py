@@ -80,13 +80,17 @@ class SuperResolutionGenerator(nn.Module):
         )
         return finer
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels, *spatial) to (n, out_channels, *(spatial * factors))."""
+    def correction(self, x: Tensor) -> Tensor:
+        """What (n, in_channels, *spatial) adds to `interpolated`: (n, out_channels, *(spatial * factors))."""
         features = self.stem(x)
         features = features + self.blocks(features)
         fine = unfold_voxels(self.unfold(leaky(features)), self.factors)
         correction: Tensor = self.head(leaky(fine))
-        return self.interpolated(x) + correction
+        return correction
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, *spatial) to (n, out_channels, *(spatial * factors))."""
+        return self.interpolated(x) + self.correction(x)
 
 
 def unfold_voxels(x: Tensor, factors: Sequence[int]) -> Tensor:

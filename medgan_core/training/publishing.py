@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from medgan_core import registry
-from medgan_core.card import ModelCard
+from medgan_core.card import Figure, ModelCard, Training
 from medgan_core.errors import ModelError, ResourceError, UsageError
+from medgan_core.parsing import parse
 from medgan_core.registry import CARD, POINTER, Model, Registry
-from medgan_core.training import folder
+from medgan_core.training import RECIPES, folder
+from medgan_core.training.recipe import Recipe
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
@@ -29,10 +32,12 @@ def publish(
     version: str | None = None,
     default: bool = False,
     models: Path | None = None,
+    recipes: Mapping[str, type[Recipe]] = RECIPES,
 ) -> tuple[ModelCard, bool]:
     """Make the served model of a finished run a version of a published one.
 
-    The files are made aside, loaded once for a check of hash and architecture, and put in place whole.
+    Its card gets the figures that the recipe takes from the run's validation, unless it has some. The files
+    are made aside, loaded once for a check of hash and architecture, and put in place whole.
 
     Args:
         run: its folder.
@@ -40,6 +45,7 @@ def publish(
         version: ``major.minor.patch``; None takes the card's, or the next one that is free.
         default: make it the version in use; the first one always is.
         models: folder of models; None for `registry.user_folder`.
+        recipes: those there are, by name.
 
     Returns:
         The card as published, and whether it is the version in use.
@@ -52,9 +58,10 @@ def publish(
     """
     base = registry.user_folder() if models is None else models
     place = _place(base, name)
-    source = _served(run)
+    source = _served(run, recipes)
     version = _free(base, name, source.card.version) if version is None else _new(place, version)
-    card = replace(source.card, name=name, version=version)
+    figures = source.card.figures or _figures(run, recipes)
+    card = replace(source.card, name=name, version=version, figures=figures)
     draft = base / f".draft-{uuid.uuid4().hex}"
     try:
         (draft / name).mkdir(parents=True)
@@ -124,11 +131,11 @@ def versions(place: Path) -> list[str]:
     return sorted((v for v in found if _VERSION.fullmatch(v)), key=_numbers)
 
 
-def _served(run: Path) -> Model:
-    """The model that the loop wrote into a finished run's folder."""
+def _served(run: Path, recipes: Mapping[str, type[Recipe]]) -> Model:
+    """The model that the loop wrote into a finished run's folder, or would write today."""
     folder.done(run)
     recipe = str(folder.resolved(run)["recipe"])
-    if not (run / "models" / recipe / CARD).is_file():
+    if not (run / "models" / recipe / CARD).is_file() and not _made(run, recipe, recipes):
         raise UsageError(
             f"A run of {recipe} has no model for the server",
             expected="a recipe that gives a model and its card",
@@ -136,6 +143,32 @@ def _served(run: Path) -> Model:
             action="draw its images with medgan sample; for the server, give the recipe `model` and `card`",
         )
     return Registry([run / "models"]).load(recipe)
+
+
+def _made(run: Path, name: str, recipes: Mapping[str, type[Recipe]]) -> bool:
+    """Write the model of a run that was finished before its recipe had one to serve; False if it has none."""
+    if name not in recipes:
+        return False
+    recipe = folder.rebuilt(run, recipes)
+    card = recipe.card(parse(Training, folder.done(run), where="done.json"))
+    model = recipe.model(folder.trained(run, recipe))
+    if card is None or model is None:
+        return False
+    registry.save(run / "models" / name, card, model)
+    return True
+
+
+def _figures(run: Path, recipes: Mapping[str, type[Recipe]]) -> tuple[Figure, ...]:
+    """What the recipe makes of the validation of the weights that are served."""
+    lines = folder.metrics(run, "validation")
+    if not lines or str(folder.resolved(run)["recipe"]) not in recipes:
+        return ()
+    recipe, line = folder.rebuilt(run, recipes), lines[-1]
+    if recipe.patience:
+        choose = max if recipe.best == "high" else min
+        line = choose((one for one in lines if recipe.metric in one), key=lambda one: one[recipe.metric])
+    numbers = {key: value for key, value in line.items() if isinstance(value, float)}
+    return recipe.figures(numbers, str(folder.done(run)["command"]))
 
 
 def _place(base: Path, name: str) -> Path:

@@ -34,8 +34,9 @@ class MedGAN(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["The MedGAN authors"]
         self.parent.helpText = _(
-            "Makes a missing MR contrast from the ones that are there, and removes noise, with models that "
-            "run on a MedGAN server. Start one with <tt>medgan serve</tt>, on this computer or on a "
+            "Makes a missing MR contrast from the ones that are there, removes noise, makes thin slices of "
+            "thick ones, fills a drawn region and shows what is unusual, with models that run on a MedGAN "
+            "server. Start one with <tt>medgan serve</tt>, on this computer or on a "
             "workstation with a GPU, and connect to it; volumes are sent to that server only. Every result "
             "comes with a trust map (the expected error of every voxel), a report of what was checked, and "
             "node attributes that say "

@@ -45,6 +45,21 @@ def test_names_of_results_say_that_they_are_synthetic():
     assert cards.result_name(dict(NEW, task="synthesize", inputs=[]), "map", {}) == "map (synthetic)"
 
 
+def test_maps_are_outputs_of_their_own_that_are_laid_over_the_input():
+    port = {"key": "anomaly", "title": "Anomaly map", "kind": "map"}
+    detect = dict(NEW, task="detect", outputs=[port])
+    assert cards.images(detect) == [port]
+    assert cards.is_overlay(port)
+    assert not cards.is_overlay(TRANSLATE["outputs"][0])
+    assert cards.map_name(port, {"FLAIR": "scan"}) == "scan: anomaly map"
+
+
+def test_label_inputs_are_known_by_their_kind():
+    fill = dict(NEW, inputs=[{"key": "image"}, {"key": "mask", "kind": "labels"}])
+    assert cards.label_inputs(fill) == ["mask"]
+    assert cards.label_inputs(TRANSLATE) == []
+
+
 @pytest.mark.parametrize(
     ("name", "contrast"),
     [

@@ -126,6 +126,24 @@ def test_inputs_are_suggested_by_name_and_never_synthetic(headless):
     assert SceneLogic(scene).parameter_node() is logic.parameter_node()
 
 
+def test_a_label_map_is_suggested_when_it_is_the_only_one(headless):
+    scene, logic = headless.scene, SceneLogic(headless.scene)
+    image = headless.add_volume(head((4, 4, 4)), None, "T1")
+    drawn = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawing")
+    assert logic.suggest_inputs(["image", "mask"], labels=["mask"]) == {"image": image, "mask": drawn}
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    assert logic.suggest_inputs(["image", "mask"], labels=["mask"]) == {"image": image}
+
+
+def test_an_empty_segmentation_is_refused_and_leaves_nothing(headless, oblique, tmp_path):
+    logic = SceneLogic(headless.scene)
+    empty = headless.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawing")
+    before = headless.scene.GetNumberOfNodes()
+    with pytest.raises(RuntimeError, match="Draw a segment"):
+        logic.export(empty, str(tmp_path), "mask", reference=oblique)
+    assert headless.scene.GetNumberOfNodes() == before
+
+
 @pytest.fixture
 def results(headless, oblique, tmp_path):
     """What a run leaves in the scene."""

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+import vtk
 from local_server import free_port
-from MedGANLib.logic import ijk_to_ras
+from MedGANLib.logic import copy_geometry, ijk_to_ras
+from vtk.util import numpy_support
 
 from tests.scene import slicer_adapter
 from tests.scene.conftest import head, wait_until
@@ -75,9 +77,9 @@ def test_entering_asks_a_server_on_this_computer_and_no_other(panel, server):
 
 def test_the_choices_come_from_the_servers_cards(panel, server, headless, oblique):
     connect(panel, server)
-    assert "2 models" in text(panel.ui.serverStatus)
+    assert "5 models" in text(panel.ui.serverStatus)
     tasks = [panel.ui.taskSelector.itemText(n) for n in range(panel.ui.taskSelector.count())]
-    assert tasks == ["Translate contrast", "Denoise"]
+    assert tasks == ["Translate contrast", "Denoise", "Restore", "Detect anomalies"]
     selectors = panel.tasks._form.selectors
     assert list(selectors) == ["T1", "T1post", "T2", "FLAIR"]
     assert selectors["T1"].currentNode() is oblique
@@ -148,6 +150,92 @@ def test_denoise_shows_the_result_as_the_input_is_shown(panel, server, headless,
     assert made.GetDisplayNode().GetWindow() == 700
     assert made.GetDisplayNode().GetLevel() == 400
     assert made.GetAttribute("MedGAN.Model") == "mr-denoise"
+
+
+def choose(panel, task, model=""):
+    panel.ui.taskSelector.setCurrentIndex(panel.ui.taskSelector.findData(task))
+    if model:
+        panel.ui.modelSelector.setCurrentIndex(panel.ui.modelSelector.findData(model))
+
+
+def test_thick_slices_come_back_thin_on_a_grid_of_their_own(panel, server, headless, oblique, pictures):
+    connect(panel, server)
+    choose(panel, "restore", "mr-thin-slices")
+    run(panel)
+    made = results(headless)["sub-01 T1w (restored)"]
+    assert slicer.util.arrayFromVolume(made).shape == (48, 64, 80)
+    bounds = [[0.0] * 6, [0.0] * 6]
+    for node, place in zip((made, oblique), bounds, strict=True):
+        node.GetRASBounds(place)
+    assert bounds[0] == pytest.approx(bounds[1], abs=1e-3)
+    composite = headless.slice_view("Red").GetSliceCompositeNode()
+    assert composite.GetBackgroundVolumeID() == oblique.GetID()
+    assert composite.GetForegroundVolumeID() == made.GetID()
+    assert not panel.ui.trustCheck.isEnabled()
+    grab(panel, pictures / "panel-6-thin-slices.png")
+
+
+@pytest.mark.parametrize("kind", ["labels", "segmentation"])
+def test_a_drawn_region_is_filled_and_nothing_else(panel, server, headless, oblique, pictures, kind):
+    region = draw(headless, oblique, segmentation=kind == "segmentation")
+    connect(panel, server)
+    choose(panel, "restore", "mr-inpaint")
+    assert panel.tasks._form.inputs() == {"image": oblique, "mask": drawn(headless, kind)}
+    run(panel)
+    made = slicer.util.arrayFromVolume(results(headless)["sub-01 T1w (restored)"])
+    before = slicer.util.arrayFromVolume(oblique)
+    assert (made[region] != before[region]).any()
+    assert np.array_equal(made[~region], before[~region])
+    assert headless.scene.GetFirstNodeByName("MedGAN export") is None
+    grab(panel, pictures / f"panel-7-filled-{kind}.png")
+
+
+def test_a_region_has_to_be_chosen(panel, server, oblique):
+    connect(panel, server)
+    choose(panel, "restore", "mr-inpaint")
+    assert not panel.ui.runButton.isEnabled()
+    assert "Region to fill" in panel.ui.runButton.toolTip()
+
+
+def test_an_anomaly_map_is_laid_over_the_input(panel, server, headless, pictures):
+    source = headless.add_volume(head((24, 64, 80)), None, "FLAIR", matrix=np.diag([1.1, 1.1, 3.0, 1.0]))
+    connect(panel, server)
+    choose(panel, "detect")
+    assert panel.tasks._form.inputs() == {"FLAIR": source}
+    run(panel)
+    (name, made), *others = results(headless).items()
+    assert (name, others) == ("FLAIR: anomaly map", [])
+    assert made.GetAttribute("MedGAN.Unit").startswith("absolute difference")
+    assert made.GetNodeReference("MedGAN.Report") is not None
+    composite = headless.slice_view("Red").GetSliceCompositeNode()
+    assert composite.GetBackgroundVolumeID() == source.GetID()
+    assert composite.GetNthLayerVolumeID(3) == made.GetID()
+    assert text(panel.ui.trustCheck) == "Anomaly map:"
+    assert not panel.ui.sideBySideCheck.isEnabled()
+    panel.ui.trustCheck.click()
+    assert composite.GetNthLayerVolumeID(3) is None
+    grab(panel, pictures / "panel-8-anomaly.png")
+
+
+def draw(headless, volume, *, segmentation):
+    """A box in a label map, or in a segmentation with one segment; gives the box as a mask (k, j, i)."""
+    region = np.zeros((24, 64, 80), dtype=bool)
+    region[10:14, 24:38, 30:46] = True
+    node = headless.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "region")
+    image = vtk.vtkImageData()
+    image.SetDimensions(80, 64, 24)
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(region.ravel().astype(np.int16), deep=1))
+    node.SetAndObserveImageData(image)
+    copy_geometry(volume, node)
+    if segmentation:
+        made = headless.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawing")
+        assert slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(node, made)
+        headless.scene.RemoveNode(node)
+    return region
+
+
+def drawn(headless, kind):
+    return headless.scene.GetFirstNodeByName("drawing" if kind == "segmentation" else "region")
 
 
 def test_a_refusal_is_shown_in_the_servers_words(panel, server, headless, pictures):

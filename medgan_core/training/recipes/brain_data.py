@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from medgan_core.card import DataSource
+from dataclasses import replace
+
+from medgan_core.card import DataSource, Domain
 
 SOURCES = (
     DataSource(
@@ -32,6 +34,9 @@ SOURCES = (
     ),
 )
 
+PATIENTS = SOURCES[1:]
+"""The sources that are scans of patients."""
+
 OTHER_ANATOMY = (
     DataSource(
         name="Lung-PET-CT-Dx (chest CT, shown as what is no head)",
@@ -54,3 +59,25 @@ OTHER_ANATOMY = (
         note="at most 60 volumes of other anatomy are used",
     ),
 )
+
+
+def adult_brain(*, anatomy: str, slice_ratio: tuple[float, float] | None = None) -> Domain:
+    """The domain of models that look at scans of adults' brains with pixels and slices of usual sizes."""
+    return Domain(
+        anatomy=anatomy,
+        modality="MR",
+        spacing_mm=(0.3, 10.0),
+        extent_mm=(60.0, 400.0),
+        gate="brain-mr-gate",
+        slice_ratio=slice_ratio,
+    )
+
+
+def patients_without(fold: int) -> tuple[DataSource, ...]:
+    """The scans of patients, with a note on who was left out of a training.
+
+    Args:
+        fold: of the cross-validation; -1 for the patients listed as ``val``.
+    """
+    left_out = f"of cross-validation fold {fold}" if fold >= 0 else "listed for validation"
+    return tuple(replace(source, note=f"without the patients {left_out}") for source in PATIENTS)

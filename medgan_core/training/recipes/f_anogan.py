@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from medgan_core.card import Architecture, Figure, ModelCard, Port, Setting, Training, Weights
 from medgan_core.errors import UsageError
+from medgan_core.networks import build
 from medgan_core.networks.discriminator import Discriminator
 from medgan_core.networks.latent_encoder import LatentEncoder
 from medgan_core.networks.residual_gan import ResidualDiscriminator, ResidualGenerator
+from medgan_core.preprocess import Preprocess
 from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
 from medgan_core.training.recipe import Batch, Findings, Logs
+from medgan_core.training.recipes import measured
+from medgan_core.training.recipes.brain_data import adult_brain, patients_without
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches
 from medgan_core.training.recipes.generation import from_signed, judge_samples, rows, to_signed
-from medgan_core.training.recipes.patches import LesionFree, brain_patches, patch_size
+from medgan_core.training.recipes.patches import PIXEL_MM, LesionFree, brain_patches, patch_size
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR, Stabilised
 
 ENCODER = "encoder"
@@ -75,6 +80,12 @@ class FAnoGAN(Stabilised):
                 expected="encoder_share between 0 and 1",
                 got=str(self.encoder_share),
             )
+
+    @property
+    def architecture(self) -> Architecture:
+        """The networks of the card."""
+        shape = {"size": self.size[0], "latent": self.latent, "widths": list(self.widths)}
+        return Architecture(name="patch-anomaly", options={**shape, "kappa": self.kappa})
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -159,7 +170,7 @@ class FAnoGAN(Stabilised):
         image = batch["image"].clamp(0, 1)
         again = in_parts(lambda x: from_signed(self.again(networks, to_signed(x))), image, device)
         scores = in_parts(lambda x: self.score(networks, x), image, device)
-        numbers = {**drawn.numbers, **detection(scores, batch)}
+        numbers = {**drawn.numbers, **detection(scores, batch), **measured.studies(batch)}
         numbers["residual"] = float((again - image).abs().mean())
         difference = _MAP_GAIN * (again - image).abs()
         pictures = [rows(x, 1) for x in (image, again, difference)]
@@ -171,6 +182,71 @@ class FAnoGAN(Stabilised):
         """New patches without a lesion, in [0, 1]."""
         made: Tensor = networks[GENERATOR](moment.normal(count, self.latent))
         return {"image": from_signed(made)}
+
+    def model(self, networks: Mapping[str, nn.Module]) -> nn.Module | None:
+        """All three networks as they are applied to volumes; in 3D none is served."""
+        if self.spatial_dims == 3:
+            return None
+        served = build(**asdict(self.architecture))
+        for name in (GENERATOR, DISCRIMINATOR, ENCODER):
+            served.get_submodule(name).load_state_dict(networks[name].state_dict())
+        return served
+
+    def card(self, training: Training) -> ModelCard | None:
+        """What the model says about itself; None in 3D."""
+        if self.spatial_dims == 3:
+            return None
+        return ModelCard(
+            name=self.name,
+            version="0.1.0",
+            title=f"Unusual places in {self.contrast}",
+            description=f"Shows where a brain {self.contrast} differs from what a generator of lesion-free "
+            "patches can make: a map to look at, and scores of the whole volume. It finds what is unusual, "
+            "not what is ill.",
+            task="detect",
+            inputs=(Port(key=self.contrast, title=self.contrast, required=True),),
+            outputs=(
+                Port(
+                    key="anomaly",
+                    title="Anomaly map",
+                    kind="map",
+                    unit="absolute difference as a share of the 99.5th percentile of the foreground",
+                ),
+            ),
+            architecture=self.architecture,
+            preprocess=Preprocess(
+                in_plane_mm=(0.9 * PIXEL_MM, 1.1 * PIXEL_MM), crop_margin_mm=4.0, output="share"
+            ),
+            domain=adult_brain(anatomy="brain of an adult"),
+            data=patients_without(self.fold),
+            training=training,
+            licence="Apache-2.0",
+            figures=(),
+            limits=(
+                "Not for diagnosis, and no test for any disease: a high value says that a place is unusual "
+                "for this model, a low one does not say that it is well.",
+                "Skin, skull and eyes stand out, as there is no brain mask; look at the brain alone.",
+                "The patches called usual come from patients with lesions elsewhere (multiple sclerosis, "
+                "treated glioblastoma), since most brains that openly licensed sets show are diseased.",
+            ),
+            weights=Weights(file="", sha256=""),
+            settings=(
+                Setting(
+                    key="stride",
+                    title="Distance of the patches",
+                    kind="choice",
+                    default="16",
+                    choices=("8", "16", "32"),
+                    help=f"in pixels; patches have {self.size[0]}. Less is smoother and takes longer",
+                ),
+            ),
+        )
+
+    def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
+        """How the score tells patches with a lesion from those without, beside plain brightness."""
+        units = {"auroc": "of patches", "average_precision": "of patches"}
+        words = "brightness of the brightest pixels"
+        return measured.figures(numbers, command, units=units, baseline="intensity", words=words)
 
 
 def _mean_square(difference: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,15 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medgan_core.card import Architecture, Figure, ModelCard, Port, Training, Weights
 from medgan_core.data.degradation import MaskedSamples
 from medgan_core.data.masks import LesionShapes
 from medgan_core.data.stacks import Stack
+from medgan_core.networks import build
 from medgan_core.networks.inpainting import InpaintingGenerator
+from medgan_core.preprocess import Preprocess
 from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
-from medgan_core.training.recipes import judging
+from medgan_core.training.recipes import judging, measured
+from medgan_core.training.recipes.brain_data import adult_brain, patients_without
 from medgan_core.training.recipes.generation import from_signed, to_signed
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
 from medgan_core.training.recipes.transforming import (
@@ -70,6 +74,12 @@ class Inpaint(Transforming):
         super().__post_init__()
         contrasts_of(self.contrasts)
 
+    @property
+    def architecture(self) -> Architecture:
+        """The network of the card."""
+        options = {"widths": list(self.widths), "convolutions": self.convolutions}
+        return Architecture(name="hole-filler", options=options)
+
     def networks(self) -> dict[str, nn.Module]:
         """The inpainting network, and a PatchGAN of its output beside the hole."""
         generator = InpaintingGenerator(
@@ -116,7 +126,58 @@ class Inpaint(Transforming):
         truth, hole, made = batch["image"].clamp(0, 1), batch["hole"], from_signed(made)
         smooth = harmonic(truth, hole)
         shown = {"hole": torch.maximum(truth, hole), "smooth": smooth, "made": made}
-        return judging.findings({"": made, "harmonic": smooth}, truth, hole > 0, shown=shown)
+        found = judging.findings({"": made, "harmonic": smooth}, truth, hole > 0, shown=shown)
+        return replace(found, numbers=found.numbers | measured.studies(batch))
+
+    def model(self, networks: Mapping[str, nn.Module]) -> nn.Module | None:
+        """The generator as it is applied to volumes; in 3D none is served."""
+        if self.spatial_dims == 3:
+            return None
+        served = build(**asdict(self.architecture))
+        served.get_submodule(GENERATOR).load_state_dict(networks[GENERATOR].state_dict())
+        return served
+
+    def card(self, training: Training) -> ModelCard | None:
+        """What the model says about itself; None in 3D."""
+        if self.spatial_dims == 3:
+            return None
+        names, pixel = " and ".join(contrasts_of(self.contrasts)), self.pixel_mm
+        return ModelCard(
+            name=self.name,
+            version="0.1.0",
+            title="MR inpainting",
+            description=f"Fills a marked region of a brain MR ({names}) from what surrounds it in each "
+            "slice, for example an artefact, or a lesion that disturbs other software. Outside of the mask "
+            "no voxel changes.",
+            task="restore",
+            inputs=(
+                Port(key="image", title="MR image", required=True),
+                Port(key="mask", title="Region to fill", kind="labels", required=True),
+            ),
+            outputs=(Port(key="image", title="Filled image", unit="as the input"),),
+            architecture=self.architecture,
+            preprocess=Preprocess(in_plane_mm=(0.9 * pixel, 1.1 * pixel)),
+            domain=adult_brain(anatomy="head or brain of an adult"),
+            data=patients_without(self.fold),
+            training=training,
+            licence="Apache-2.0",
+            figures=(),
+            limits=(
+                "Not for diagnosis. What fills the region is invented; it is not what was there, nor what "
+                "would be there without the lesion.",
+                "Slices are filled one by one: large regions may not fit from slice to slice, and a slice "
+                "that lies wholly in the mask is filled with nothing to go by.",
+                f"Trained on {names} of few patients (multiple sclerosis, treated glioblastoma), with pixels "
+                f"of {pixel:g} mm.",
+            ),
+            weights=Weights(file="", sha256=""),
+        )
+
+    def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
+        """PSNR and SSIM within the hole beside those of the harmonic surface."""
+        units = {"psnr": "dB within the hole", "ssim": "within the hole"}
+        words = "harmonic surface"
+        return measured.figures(numbers, command, units=units, baseline="harmonic", words=words)
 
     def _lesions(self, data: Path, contrasts: Sequence[str]) -> LesionShapes:
         """Lesions of patients who are trained on, also where the folds of those with lesions differ."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
+from medgan_core.card import Architecture, Figure, ModelCard, Port, Training, Weights
 from medgan_core.data.degradation import Profile, ThickSliceSamples
 from medgan_core.errors import UsageError
+from medgan_core.networks import build
 from medgan_core.networks.super_resolution import SuperResolutionGenerator
+from medgan_core.preprocess import Preprocess
 from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
-from medgan_core.training.recipes import judging
+from medgan_core.training.recipes import judging, measured
+from medgan_core.training.recipes.brain_data import adult_brain, patients_without
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
 from medgan_core.training.recipes.transforming import (
     DepthLast,
@@ -84,6 +88,12 @@ class SRGAN(Transforming):
         if len(self.widths) != 2:
             raise UsageError("The generator has two widths", expected="coarse, fine", got=str(self.widths))
 
+    @property
+    def architecture(self) -> Architecture:
+        """The network of the card."""
+        options = {"factor": self.factor, "widths": list(self.widths), "blocks": self.blocks}
+        return Architecture(name="slice-refiner", options=options)
+
     def networks(self) -> dict[str, nn.Module]:
         """The super-resolution network and a PatchGAN of fine images."""
         generator = SuperResolutionGenerator(
@@ -122,7 +132,56 @@ class SRGAN(Transforming):
         truth, made = batch["image"], (made + 1) / 2
         linear = generator.interpolated(batch["low"])
         shown = {"linear": linear, "made": made}
-        return judging.findings({"": made, "linear": linear}, truth, judging.foreground(truth), shown=shown)
+        found = judging.findings({"": made, "linear": linear}, truth, judging.foreground(truth), shown=shown)
+        return replace(found, numbers=found.numbers | measured.studies(batch))
+
+    def model(self, networks: Mapping[str, nn.Module]) -> nn.Module | None:
+        """The generator as it is applied to volumes; in 3D none is served."""
+        if self.spatial_dims == 3:
+            return None
+        served = build(**asdict(self.architecture))
+        served.get_submodule(GENERATOR).load_state_dict(networks[GENERATOR].state_dict())
+        return served
+
+    def card(self, training: Training) -> ModelCard | None:
+        """What the model says about itself; None in 3D."""
+        if self.spatial_dims == 3:
+            return None
+        factor, names = self.factor, " and ".join(contrasts_of(self.contrasts))
+        return ModelCard(
+            name=self.name,
+            version="0.1.0",
+            title=f"MR slice super-resolution, {factor} times",
+            description=f"Makes {factor} thin slices of every thick one of a brain MR ({names}). The result "
+            "has a grid of its own: the same outer faces, the same pixels, and slices "
+            f"{factor} times as close as the input's, whatever their distance is.",
+            task="restore",
+            inputs=(Port(key="image", title="MR image with thick slices", required=True),),
+            outputs=(
+                Port(key="image", title="Image with thin slices", unit="as the input", slice_factor=factor),
+            ),
+            architecture=self.architecture,
+            preprocess=Preprocess(slice_ratio=(0.8 * factor, 1.25 * factor), crop_margin_mm=8.0),
+            domain=adult_brain(anatomy="head or brain of an adult", slice_ratio=(factor / 2, 2.0 * factor)),
+            data=patients_without(self.fold),
+            training=training,
+            licence="Apache-2.0",
+            figures=(),
+            limits=(
+                "Not for diagnosis. Detail between the slices is invented: what no thick slice shows cannot "
+                "appear, and small lesions may be lost or altered.",
+                "Made for slices that lie close to each other (no gaps) and were taken as thick slices are; "
+                "simulated thick slices were learned from.",
+                f"Trained on {names} of few patients (multiple sclerosis, treated glioblastoma).",
+            ),
+            weights=Weights(file="", sha256=""),
+        )
+
+    def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
+        """PSNR and SSIM beside those of linear interpolation."""
+        units = {"psnr": "dB", "ssim": ""}
+        words = "linear interpolation"
+        return measured.figures(numbers, command, units=units, baseline="linear", words=words)
 
 
 def signed(images: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ TASK_TITLES = {
 """What a person reads for a task; also the order of the list. A task that is not here is shown by its key."""
 
 _PAST = {"denoise": "denoised", "restore": "restored", "translate": "synthetic", "synthesize": "synthetic"}
+_OVERLAYS = ("trust", "map")  # kinds of outputs that are laid over an image
 _HIDDEN = ("gate",)  # models that serve other models
 
 
@@ -40,6 +41,16 @@ def title(card):
 def inputs(card):
     """The ports of what a model takes."""
     return list(card.get("inputs", []))
+
+
+def label_inputs(card):
+    """Keys of the inputs that are label maps."""
+    return [port["key"] for port in inputs(card) if port.get("kind") == "labels"]
+
+
+def is_overlay(port):
+    """True for an output that is laid over an image: a trust map, or a map of something else."""
+    return port.get("kind") in _OVERLAYS
 
 
 def images(card):
@@ -83,6 +94,16 @@ def result_name(card, target, sources):
         origin = ", ".join(sources)
         return f"{target} ({past}, from {origin})" if origin else f"{target} ({past})"
     return f"{next(iter(sources.values()))} ({past})"
+
+
+def map_name(port, sources):
+    """Name of a map that a model made of an image.
+
+    Args:
+        port: the output's.
+        sources: input key to name of the node it was.
+    """
+    return "{}: {}".format(next(iter(sources.values()), "MedGAN"), (port.get("title") or port["key"]).lower())
 
 
 def trust_name(image_name):

@@ -22,7 +22,7 @@ if __name__ == "__main__":
 from MedGANLib import errors
 from MedGANLib.multipart import MultipartBody
 
-FINAL = ("done", "failed", "cancelled")
+FINAL = ("done", "failed", "cancelled", "interrupted")
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 _BLOCK = 1 << 20
 
@@ -165,7 +165,7 @@ class Client:
             time.sleep(interval)
         if job["state"] == "cancelled":
             raise errors.CancelledError()
-        if job["state"] == "failed":
+        if job["state"] != "done":
             raise errors.from_problem(job.get("error") or {})
         return job
 

@@ -8,6 +8,8 @@ from slicer.i18n import tr as _
 
 from MedGANLib import cards
 
+_IMAGE_NODES = ("vtkMRMLScalarVolumeNode",)
+_LABEL_NODES = ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
 LABEL_WIDTH = 122  # as in MedGAN.ui, so that all forms line up
 
 
@@ -63,8 +65,7 @@ class CardForm:
     def _selector(self, port, scene):
         selector = slicer.qMRMLNodeComboBox()
         selector.setProperty("objectName", "input_" + port["key"])
-        kind = "vtkMRMLLabelMapVolumeNode" if port.get("kind") == "labels" else "vtkMRMLScalarVolumeNode"
-        selector.nodeTypes = [kind]
+        selector.nodeTypes = list(_LABEL_NODES if port.get("kind") == "labels" else _IMAGE_NODES)
         selector.showChildNodeTypes = False
         selector.noneEnabled = True
         selector.addEnabled = False

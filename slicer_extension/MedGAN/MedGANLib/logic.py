@@ -16,6 +16,7 @@ from MedGANLib import contrasts
 MODULE = "MedGAN"
 _VOLUME = "vtkMRMLScalarVolumeNode"
 _LABELS = "vtkMRMLLabelMapVolumeNode"
+_SEGMENTATION = "vtkMRMLSegmentationNode"
 _SERIES = ("DICOM.SeriesDescription", "DICOM.ProtocolName")
 
 
@@ -75,26 +76,49 @@ class SceneLogic:
         """The contrast a volume says it is, or an empty string."""
         return contrasts.guess(node.GetName(), *(node.GetAttribute(name) for name in _SERIES))
 
-    def suggest_inputs(self, keys):
+    def suggest_inputs(self, keys, *, labels=()):
         """Input key to node for a card's inputs: what was chosen before, else what the names say.
 
-        Volumes made by a model are not suggested.
+        Volumes made by a model are not suggested; a label map or segmentation is when there is just one.
+
+        Args:
+            keys: of all inputs.
+            labels: those of them that are label maps.
         """
         known = {key: self.remembered_input(key) for key in keys}
         known = {key: node for key, node in known.items() if node is not None}
         if known:
             return known
         real = [node for node in self.volumes() if node.GetAttribute("MedGAN.Synthetic") != "true"]
-        return contrasts.assign(keys, [(node, self.contrast_of(node)) for node in real])
+        images = [key for key in keys if key not in labels]
+        chosen = contrasts.assign(images, [(node, self.contrast_of(node)) for node in real])
+        drawn = [
+            self.scene.GetNthNodeByClass(n, kind)
+            for kind in (_SEGMENTATION, _LABELS)
+            for n in range(self.scene.GetNumberOfNodesByClass(kind))
+        ]
+        return chosen | {key: drawn[0] for key in labels if len(drawn) == 1}
 
-    def export(self, node, folder, key):
+    def export(self, node, folder, key, *, reference=None):
         """Write a volume's voxels and geometry, uncompressed, as `folder/KEY.nrrd`; returns the path.
 
         Nothing else of the node goes into the file: no name, no DICOM attribute.
 
+        Args:
+            node: a volume, or a segmentation, which is written as a label map.
+            folder: where to.
+            key: of the input.
+            reference: volume node on whose grid a segmentation is written.
+
         Raises:
             RuntimeError: when the node has no voxels or the file cannot be written.
         """
+        if node is not None and node.IsA(_SEGMENTATION):
+            drawn = self._label_map(node, reference)
+            try:
+                return self.export(drawn, folder, key)
+            finally:
+                self.scene.RemoveNode(drawn)
         if node is None or node.GetImageData() is None:
             raise RuntimeError(f"The volume chosen for {key} is empty. Choose a volume with voxels.")
         bare = slicer.vtkMRMLScalarVolumeNode()
@@ -107,6 +131,21 @@ class SceneLogic:
         if not storage.WriteData(bare):
             raise RuntimeError(f"The volume {node.GetName()} cannot be written to {path}.")
         return path
+
+    def _label_map(self, segmentation, reference):
+        """All segments on the grid of a volume, as a label map node of the scene.
+
+        Raises:
+            RuntimeError: when there is no segment.
+        """
+        node = self.scene.AddNewNodeByClass(_LABELS, "MedGAN export")
+        ids = vtk.vtkStringArray()
+        segmentation.GetSegmentation().GetSegmentIDs(ids)
+        export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
+        if ids.GetNumberOfValues() == 0 or not export(segmentation, ids, node, reference):
+            self.scene.RemoveNode(node)
+            raise RuntimeError(f"The segmentation {segmentation.GetName()} is empty. Draw a segment in it.")
+        return node
 
     def load(self, path, name, source, *, labels=False):
         """Load a result file as a node in the place of `source`.

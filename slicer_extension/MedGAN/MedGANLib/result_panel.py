@@ -43,12 +43,17 @@ class ResultPanel:
     def show(self, results):
         """Show a run's nodes in the views and its report in the table."""
         self._ui.resultSection.setVisible(True)
-        name = results.image.GetName() if results.image is not None else _("Result")
+        shown = results.image if results.image is not None else results.trust
+        name = shown.GetName() if shown is not None else _("Result")
         self._ui.resultLabel.setText(texts.verdict(name, results.report))
         for widget in (self._ui.fadeSlider, self._ui.sideBySideCheck):
             widget.setEnabled(results.source is not None and results.image is not None)
         for widget in (self._ui.trustCheck, self._ui.trustSlider):
             widget.setEnabled(results.trust is not None)
+        self._ui.trustCheck.setText(_(results.trust_title) + ":")
+        if results.image is None:  # the map is all there is to see
+            self._ui.sideBySideCheck.setChecked(False)
+            self._ui.trustCheck.setChecked(results.trust is not None)
         self._view.show(results)
         self._fade()
         self._trust()

@@ -49,7 +49,9 @@ class Results:
     Args:
         source: the input node, or None.
         images: output key to volume node.
-        trust: volume node, or None.
+        trust: volume node that is laid over them (or over the input): the trust map of an image, or a map
+            that is itself what the model makes; None without any.
+        trust_title: name of the map for a person.
         table: the report's table node.
         report: as it came from the server.
     """
@@ -59,6 +61,7 @@ class Results:
     trust: Any
     table: Any
     report: dict
+    trust_title: str = "Trust map"
 
     @property
     def image(self):
@@ -79,19 +82,23 @@ def load_results(logic, request, files, report):
         `Results`.
     """
     names = {key: node.GetName() for key, node in request.inputs.items()}
-    images, trust = {}, None
+    images, trust, title = {}, None, Results.trust_title
     for key, path in files.items():
         stem = key.partition("-")[0]
-        kind = cards.port(request.card, stem).get("kind", "image")
+        port = cards.port(request.card, stem)
+        kind = port.get("kind", "image")
         name = cards.result_name(request.card, stem, names) + key[len(stem) :].replace("-", " ")
-        if kind == "trust":
-            trust = logic.load(
-                path, cards.trust_name(cards.result_name(request.card, request.target, names)), request.source
-            )
+        if cards.is_overlay(port):
+            if kind == "trust":
+                name = cards.trust_name(cards.result_name(request.card, request.target, names))
+            else:
+                name, title = cards.map_name(port, names), port.get("title") or key
+            trust = logic.load(path, name, request.source)
             continue
         images[key] = logic.load(path, name, request.source, labels=kind == "labels")
-    table = report_table(logic.scene, report, next(iter(images.values())).GetName() if images else "MedGAN")
-    results = Results(request.source, images, trust, table, report)
+    first = next(iter(images.values()), trust)
+    table = report_table(logic.scene, report, first.GetName() if first is not None else "MedGAN")
+    results = Results(request.source, images, trust, table, report, title)
     _connect(results, request)
     if trust is not None:
         show_as_trust(trust)
@@ -152,7 +159,7 @@ def _connect(results, request):
     if results.trust is not None:
         for name, text in attributes.items():
             results.trust.SetAttribute(name, text)
-        unit = cards.port(request.card, "trust").get("unit", "")
+        unit = next((p.get("unit", "") for p in request.card["outputs"] if cards.is_overlay(p)), "")
         results.trust.SetAttribute("MedGAN.Unit", unit)
     for node in everything:
         for key, source in request.inputs.items():

@@ -80,7 +80,8 @@ class RunPanel:
         arguments += ["--target", request.target, "--seed", str(request.seed)]
         arguments += ["--settings", json.dumps(request.settings or {})]
         for key, node in request.inputs.items():
-            arguments += ["--input", key + "=" + self._logic.export(node, folder, "input-" + key)]
+            path = self._logic.export(node, folder, "input-" + key, reference=request.source)
+            arguments += ["--input", key + "=" + path]
         return arguments
 
     def _event(self, event):

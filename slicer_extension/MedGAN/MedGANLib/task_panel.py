@@ -49,7 +49,7 @@ class TaskPanel:
     def refresh_inputs(self):
         """Choose inputs again (a scene was loaded or closed)."""
         if self._form is not None:
-            self._form.choose(self._logic.suggest_inputs(list(self._form.selectors)))
+            self._form.choose(self._suggested())
             self._inputs_changed()
 
     def missing(self):
@@ -84,6 +84,10 @@ class TaskPanel:
             self._form.remove()
             self._form = None
 
+    def _suggested(self):
+        """Input key to node: what was chosen before, or what the scene suggests."""
+        return self._logic.suggest_inputs(list(self._form.selectors), labels=cards.label_inputs(self.card))
+
     def _settings(self):
         """The card's settings, and the engine's own where they are not as usual."""
         settings = self._form.settings()
@@ -117,7 +121,7 @@ class TaskPanel:
                 settings_parent=self._ui.settingsBox,
                 on_change=self._inputs_changed,
             )
-            self._form.choose(self._logic.suggest_inputs(list(self._form.selectors)))
+            self._form.choose(self._suggested())
         self._inputs_changed()
 
     def _inputs_changed(self):

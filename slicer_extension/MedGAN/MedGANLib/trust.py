@@ -1,17 +1,17 @@
-"""How a trust map is shown: clear where the expected error is small, yellow to red where it is large."""
+"""How a map over an image (mostly a trust map) is shown: clear where small, yellow to red where large."""
 
 from __future__ import annotations
 
 import slicer
 import vtk
 
-COLORS = "MedGAN expected error"
+COLORS = "MedGAN map"
 _CLEAR = 0.15  # of the range: below it the image shows through
 _STEPS = 256
 
 
 def color_node(scene):
-    """The scene's colour table for trust maps; made on the first call."""
+    """The scene's colour table for such maps; made on the first call."""
     node = scene.GetFirstNodeByName(COLORS)
     if node is not None:
         return node
@@ -27,7 +27,7 @@ def color_node(scene):
 
 
 def show_as_trust(volume):
-    """Give a trust map its colours and a range from 0 to its 99.5th percentile."""
+    """Give such a map its colours and a range from 0 to its 99.5th percentile."""
     display = volume.GetDisplayNode()
     display.SetAndObserveColorNodeID(color_node(volume.GetScene()).GetID())
     display.SetAutoWindowLevel(0)

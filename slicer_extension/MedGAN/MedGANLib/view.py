@@ -83,7 +83,7 @@ class SceneView:
         ]
 
     def _apply(self):
-        if self.image is None:
+        if self.image is None and self.trust is None:
             return
         for composite in self.composites():
             background, foreground, share = self._layers(composite.GetLayoutName())
@@ -98,6 +98,8 @@ class SceneView:
     def _layers(self, view):
         if self.source is None:
             return self.image, None, 0.0
+        if self.image is None:  # a map alone, over the input
+            return self.source, None, 0.0
         if self.is_side_by_side and view in SIDE_BY_SIDE:
             return (self.source if view == SIDE_BY_SIDE[0] else self.image), None, 0.0
         return self.source, self.image, self.fade_value
@@ -111,7 +113,8 @@ class SceneView:
                 composite.SetNthLayerVolumeID(_EXTRA_LAYER, _id(trust))
                 composite.SetNthLayerOpacity(_EXTRA_LAYER, self.trust_opacity)
         elif trust is not None:  # a Slicer without further layers: the trust map takes the foreground
-            seen = self.image if self.source is None or self.fade_value >= 0.5 else self.source
+            made = self.image is not None and (self.source is None or self.fade_value >= 0.5)
+            seen = self.image if made else self.source
             composite.SetBackgroundVolumeID(_id(seen))
             composite.SetForegroundVolumeID(_id(trust))
             composite.SetForegroundOpacity(self.trust_opacity)

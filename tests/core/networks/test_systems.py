@@ -17,6 +17,9 @@ from medgan_core.networks.flow_unet import FlowUNet
 from medgan_core.networks.spade import SpadeGenerator
 from tests.core.networks.cases import CASES, SIZES, Case, one_hot, run, shake
 
+APPLIED = {"hole-filler", "patch-anomaly", "slice-refiner"}
+"""Networks as they are applied to volumes, with tests of their own."""
+
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 DIMS = pytest.mark.parametrize("dims", [2, 3])
 
@@ -25,6 +28,7 @@ def test_the_cases_cover_the_table_of_networks() -> None:
     assert {case.name for case in CASES.values()} == set(networks.BUILDERS) - {
         "slab-unet",
         "volume-classifier",
+        *APPLIED,
     }
 
 

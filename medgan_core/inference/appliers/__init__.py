@@ -1,0 +1,39 @@
+"""From volumes to volumes with each kind of network: one applier a file, chosen by the card's architecture.
+
+All of them bring their problem into the form of `inference.apply` (slices in, slices of the same size out).
+So back ends, self-check, memory plan, tiles, progress and replay are the same for all.
+"""
+
+from __future__ import annotations
+
+from medgan_core.card import ModelCard
+from medgan_core.errors import ModelError
+from medgan_core.inference.appliers import anomalies, holes, slabs, thick_slices
+from medgan_core.inference.appliers.application import Answer, Application, Applier
+
+__all__ = ["APPLIERS", "Answer", "Application", "Applier", "of"]
+
+APPLIERS: dict[str, Applier] = {
+    "hole-filler": holes.fill,
+    "patch-anomaly": anomalies.find,
+    "slab-unet": slabs.predict,
+    "slice-refiner": thick_slices.refine,
+}
+"""By the name of the network."""
+
+
+def of(card: ModelCard) -> Applier:
+    """The applier of a model.
+
+    Raises:
+        ModelError: when its network is none that is applied to volumes.
+    """
+    name = card.architecture.name
+    if name not in APPLIERS:
+        raise ModelError(
+            f"The model {card.name!r} cannot be applied to a volume",
+            expected="one of the networks " + ", ".join(APPLIERS),
+            got=name,
+            action="choose another model from the list (medgan models)",
+        )
+    return APPLIERS[name]
