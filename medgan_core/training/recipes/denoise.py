@@ -44,6 +44,7 @@ class Denoise(Supervised):
         widths: of the network.
         ssim: weight of the structural loss.
         nll: weight of the likelihood that trains the predicted error.
+        epsilon: residual at which the loss turns from quadratic to linear; large for the highest PSNR.
     """
 
     name: ClassVar[str] = "mr-denoise"
@@ -61,6 +62,7 @@ class Denoise(Supervised):
     widths: tuple[int, ...] = (48, 96, 128)
     ssim: float = 0.03
     nll: float = 0.05
+    epsilon: float = 0.05
 
     @property
     def architecture(self) -> Architecture:
@@ -98,7 +100,7 @@ class Denoise(Supervised):
         truth, weight = batch["truth"], batch["weight"]
         total = weight.sum().clamp(min=1)
         residual = value - truth
-        error = (charbonnier(residual, epsilon=0.05) * weight).sum() / total
+        error = (charbonnier(residual, epsilon=self.epsilon) * weight).sum() / total
         structure = (ssim_loss(value, truth) * weight).sum() / total
         likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
         loss = error + self.ssim * structure + self.nll * likelihood
@@ -109,7 +111,8 @@ class Denoise(Supervised):
         """What the model says about itself."""
         return ModelCard(
             name=self.name,
-            version="0.2.0",
+            version="0.3.0",
+            views=3,
             title="MR denoising",
             description="Removes noise of magnitude MR images, of any contrast and without being told its "
             "level (1 to 15 %, also varying over the image), with a map of the error that stays.",

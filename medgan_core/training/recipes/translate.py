@@ -116,7 +116,7 @@ class Translate(Supervised):
         names = {"T1": "T1-weighted", "T1post": "T1-weighted after contrast agent", "T2": "T2-weighted"}
         return ModelCard(
             name=self.name,
-            version="0.2.0",
+            version="0.3.0",
             title="Brain MR contrast translation",
             description="Predicts a missing T1-, T2-weighted or FLAIR image of a head or brain from any of "
             "T1, T1 after contrast agent, T2 and FLAIR, with a map of the error to expect.",
