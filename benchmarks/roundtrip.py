@@ -80,7 +80,8 @@ def main() -> None:
         volumes.write(Volume(image, Geometry(SHAPE, np.eye(4))), Path(folder) / "image.nii")
         content = (Path(folder) / "image.nii").read_bytes()
         command = [sys.executable, "-c", "import sys; from medgan_core.cli import main; sys.exit(main())"]
-        command += ["serve", "--port", str(PORT), "--studies", folder]
+        command += ["serve", "--port", str(PORT)]
+        command += ["--studies", f"{folder}/studies", "--data-dir", f"{folder}/data"]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             address = f"http://127.0.0.1:{PORT}"

@@ -18,6 +18,7 @@ from monailabel.utils.others.generic import remove_file
 from medgan_core import __version__
 from medgan_core.errors import MedganError
 from medgan_core.registry import Registry
+from monailabel_app.dicom.datastore import open_datastore
 from monailabel_app.problems import UnknownModelError
 from monailabel_app.stock import is_upload
 from monailabel_app.studies import image_path
@@ -46,6 +47,10 @@ class MedganApp(MONAILabelApp):  # type: ignore[misc]
             description="Deep generative models for medical volumes: translation, denoising, synthesis",
             version=__version__,
         )
+
+    def _init_dicomweb_datastore(self) -> Any:
+        """The PACS as datastore: every modality is listed, and nothing is downloaded at the start."""
+        return open_datastore(self.studies)
 
     def init_infers(self) -> dict[str, ModelTask]:
         """A task for every model whose card can be read."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import JSONResponse
+from starlette.types import Scope
+
 from medgan_core.errors import MedganError, ResourceError, UsageError
+
+PROBLEM_JSON = "application/problem+json"
 
 
 class UnknownModelError(UsageError):
@@ -49,10 +54,52 @@ class HostRefusedError(UsageError):
     code = "host-refused"
 
 
+class UnauthenticatedError(UsageError):
+    """The client did not say who it is, or not so that it can be believed."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(UsageError):
+    """The client is known, but its role does not allow this."""
+
+    code = "forbidden"
+
+
+class UnreadyError(ResourceError):
+    """The server lives, but cannot do work (yet)."""
+
+    code = "unready"
+
+
 class BusyError(ResourceError):
     """The queue is full."""
 
     code = "busy"
+
+
+class StorageFullError(ResourceError):
+    """Uploads and results do not fit into the server's quota."""
+
+    code = "storage-full"
+
+
+class KeyReusedError(UsageError):
+    """An idempotency key came with another request than the first time."""
+
+    code = "key-reused"
+
+
+class StateError(UsageError):
+    """The job is not in a state that allows this."""
+
+    code = "wrong-state"
+
+
+class ServerEndedError(ResourceError):
+    """The server ended before the job did; the next one can take the job up."""
+
+    code = "interrupted"
 
 
 class WorkerDiedError(MedganError):
@@ -73,14 +120,26 @@ STATUS: dict[str, int] = {
     "unknown-image": 404,
     "not-found": 404,
     "method-not-allowed": 405,
+    "unauthenticated": 401,
+    "forbidden": 403,
     "not-ready": 409,
     "cancelled": 409,
+    "wrong-state": 409,
+    "key-reused": 422,
+    "storage-full": 507,
+    "interrupted": 503,
     "too-large": 413,
     "input-refused": 422,
     "unsuitable-input": 422,
     "host-refused": 403,
     "busy": 503,
+    "unready": 503,
     "resource": 503,
+    "pacs-unreachable": 504,
+    "pacs-refused": 502,
+    "pacs-answer": 502,
+    "not-from-pacs": 409,
+    "not-writable-as-dicom": 422,
 }
 
 
@@ -98,12 +157,34 @@ def problem(error: MedganError) -> dict[str, Any]:
     }
 
 
+def problem_response(error: MedganError, scope: Scope, *, status: int | None = None) -> JSONResponse:
+    """The answer to a request that ended with an error.
+
+    Args:
+        error: what went wrong.
+        scope: of the request; the problem's code is noted in its state for log and metrics.
+        status: of HTTP, where it is not the one that belongs to the error's code.
+    """
+    document = problem(error)
+    return document_response(document if status is None else {**document, "status": status}, scope)
+
+
+def document_response(document: dict[str, Any], scope: Scope) -> JSONResponse:
+    """A problem document as an answer, with the request's id in it."""
+    state = scope.setdefault("state", {})
+    state["problem"] = document["code"]
+    headers = {"WWW-Authenticate": "Bearer"} if document["status"] == 401 else None
+    document = {**document, "request_id": state.get("request_id", "")}
+    return JSONResponse(document, document["status"], headers=headers, media_type=PROBLEM_JSON)
+
+
 def foreseen(error: BaseException) -> MedganError:
-    """The error itself if the project raised it on purpose, else an `InternalError` that names it."""
+    """The error itself if the project raised it on purpose, else an `InternalError` that names its kind."""
     if isinstance(error, MedganError):
         return error
     return InternalError(
         "The server met an error nobody foresaw",
-        got=f"{type(error).__name__}: {error}"[:300],
+        # Not its text: that may name files and folders of the server.
+        got=type(error).__name__,
         action="see the server's log, and report it with the log if it persists",
     )

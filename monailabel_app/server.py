@@ -6,43 +6,58 @@ import logging
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from fastapi.middleware import Middleware
-from fastapi.responses import JSONResponse
+from fastapi.middleware.cors import CORSMiddleware
 from monailabel.config import settings
-from monailabel.interfaces.exception import (
-    ImageNotFoundException,
-    LabelNotFoundException,
-    MONAILabelException,
-)
 from monailabel.interfaces.utils.app import app_instance
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from medgan_core import __version__
-from medgan_core.errors import MedganError, UsageError
-from monailabel_app.access import LocalOnly
-from monailabel_app.api import infer, jobs, models
+from monailabel_app.access import Access, AccessGuard
+from monailabel_app.api import (
+    auth,
+    batch,
+    datastore,
+    health,
+    infer,
+    jobs,
+    logs,
+    models,
+    scoring,
+    sessions,
+    store,
+    submit,
+    train,
+)
+from monailabel_app.api.errors import handle_errors
 from monailabel_app.api.infer import JobError
-from monailabel_app.api.stock import ConfinedNames, add_stock_endpoints
+from monailabel_app.api.schemas import PROBLEMS
+from monailabel_app.api.stock import add_stock_endpoints
+from monailabel_app.audit import AuditLog
+from monailabel_app.bodies import SmallBodies
+from monailabel_app.confinement import ConfinedNames
+from monailabel_app.job_audit import JobAudit
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.work import Results, Work
-from monailabel_app.problems import MethodError, NotFoundError, UnknownImageError, foreseen, problem
+from monailabel_app.metrics import Metrics
 from monailabel_app.service import Service
+from monailabel_app.tracing import RequestIdFilter, RequestTrace
 
-logger = logging.getLogger(__name__)
-PROBLEM_JSON = "application/problem+json"
+_ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID")
+_EXPOSED = ("Location", "X-Request-ID")
 
 
-def create_app(service: Service) -> FastAPI:
+def create_app(service: Service, access: Access) -> FastAPI:
     """The server's app; workers and MONAI Label's app start and end with it.
 
     Args:
         service: closed when the app ends.
+        access: who may talk to it.
     """
 
     @asynccontextmanager
@@ -52,31 +67,59 @@ def create_app(service: Service) -> FastAPI:
             yield
         finally:
             await run_in_threadpool(service.close)
+            await run_in_threadpool(audit.close)
 
+    metrics, audit = Metrics(service.queue), AuditLog(service.private / "audit")
+    service.queue.listeners += [metrics.job, JobAudit(audit, service.registry)]
     app = FastAPI(
         title="MedGAN",
         version=__version__,
         description="Deep generative models for medical volumes. Jobs are described in docs/rest.md.",
         lifespan=lifespan,
-        middleware=[Middleware(LocalOnly), Middleware(ConfinedNames)],
+        responses=PROBLEMS,
+        # From the outside in.
+        middleware=[
+            Middleware(RequestTrace, listeners=(metrics.exchange, audit.exchange)),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=access.origins,
+                allow_methods=("GET", "POST", "PUT", "DELETE"),
+                allow_headers=_ALLOWED,
+                expose_headers=_EXPOSED,
+            ),
+            Middleware(AccessGuard, access=access),
+            Middleware(SmallBodies),
+            Middleware(ConfinedNames),
+        ],
     )
-    app.state.service = service
-    for part in (models, jobs, infer):
-        app.include_router(part.router)
-    add_stock_endpoints(app)
-    _handle_errors(app)
+    app.state.service, app.state.access, app.state.metrics = service, access, metrics
+    own = (batch.router, train.router, scoring.router, datastore.router, sessions.router, logs.router)
+    routers = [part.router for part in (health, auth, models, submit, jobs, store, infer)]
+    for router in (*routers, *own):
+        app.include_router(router)
+    add_stock_endpoints(app, own, _folders(service))
+    handle_errors(app)
     return app
+
+
+def _folders(service: Service) -> list[Path]:
+    """Folders of which clients learn nothing."""
+    studies = service.options.studies
+    stores = [] if studies.startswith(("http://", "https://")) else [Path(studies).resolve()]
+    return [*stores, service.private, *service.options.models]
 
 
 def _load_monailabel(service: Service) -> Any:
     """MONAI Label's app, in a folder of its own (it wants to write logs beside ``main.py``)."""
     folder = service.private / "app"
-    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    service.log.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).with_name("main.py"), folder)
     settings.MONAI_LABEL_APP_DIR = str(folder)
     settings.MONAI_LABEL_STUDIES = service.options.studies
-    log = logging.FileHandler(folder / "logs" / "app.log", encoding="utf-8")
-    log.setFormatter(logging.Formatter("[%(asctime)s] [%(levelname)s] (%(name)s) - %(message)s"))
+    log = RotatingFileHandler(service.log, maxBytes=10 << 20, backupCount=5, encoding="utf-8")
+    log.addFilter(RequestIdFilter())
+    form = "[%(asctime)s] [%(request_id)s] [%(levelname)s] (%(name)s) - %(message)s"
+    log.setFormatter(logging.Formatter(form))
     logging.getLogger().addHandler(log)
     app = app_instance()
     app.runner = _QueueRunner(service)
@@ -103,51 +146,3 @@ class _QueueRunner:
             return Results(job.results, job.verdict or "not assessed")
         finally:
             queue.remove(job_id)
-
-
-def _handle_errors(app: FastAPI) -> None:
-    """Every error becomes a problem document."""
-
-    def answer(error: MedganError) -> JSONResponse:
-        document = problem(error)
-        return JSONResponse(document, document["status"], media_type=PROBLEM_JSON)
-
-    @app.exception_handler(MedganError)
-    async def ours(_: Request, error: MedganError) -> JSONResponse:
-        return answer(error)
-
-    @app.exception_handler(JobError)
-    async def of_job(_: Request, error: JobError) -> JSONResponse:
-        return JSONResponse(error.document, error.document.get("status", 500), media_type=PROBLEM_JSON)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        got = repr(first.get("input"))[:200]
-        return answer(
-            UsageError(
-                f"The request is not valid at {where}",
-                expected=first["msg"],
-                got=got,
-                action="correct the request; GET /openapi.json describes it",
-            )
-        )
-
-    @app.exception_handler(MONAILabelException)
-    async def monailabel(_: Request, error: Any) -> JSONResponse:
-        if isinstance(error, ImageNotFoundException | LabelNotFoundException):
-            return answer(UnknownImageError(str(error.msg)))
-        return answer(UsageError(str(error.msg)[:300]))
-
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
-        kinds = {404: NotFoundError, 405: MethodError}
-        text = f"There is no address {request.url.path}" if error.detail == "Not Found" else str(error.detail)
-        document = problem(kinds.get(error.status_code, UsageError)(text))
-        document["status"] = error.status_code
-        return JSONResponse(document, error.status_code, headers=error.headers, media_type=PROBLEM_JSON)
-
-    @app.exception_handler(Exception)
-    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
-        return answer(foreseen(error))

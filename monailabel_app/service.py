@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,23 @@ from fastapi import Request
 
 from medgan_core.card import ModelCard
 from medgan_core.errors import MedganError, UsageError
-from medgan_core.registry import Registry
-from monailabel_app.jobs.executor import ProcessExecutor
+from medgan_core.registry import Registry, user_folder
+from monailabel_app.jobs.batch import Batch
+from monailabel_app.jobs.executor import Executor, ProcessExecutor
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.queue import JobQueue
-from monailabel_app.jobs.store import MemoryStore
-from monailabel_app.jobs.work import Work, checked
+from monailabel_app.jobs.retention import Retention
+from monailabel_app.jobs.run import Run, checked
+from monailabel_app.jobs.store import Store
+from monailabel_app.jobs.work import Results, Work
+from monailabel_app.jobs.worker import Setup
 from monailabel_app.problems import UnknownModelError
 from monailabel_app.studies import image_path
+
+
+def data_folder() -> Path:
+    """Where a server keeps its jobs unless it is told otherwise: beside the user's models."""
+    return user_folder().parent / "server"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +37,25 @@ class Options:
 
     Args:
         studies: folder of MONAI Label's datastore, or the address of a DICOMweb server.
+        folder: of the server's own data (jobs with their files, logs); one server at a time uses it.
         models: the registry's folders.
         devices: one worker for each.
+        ray: address of a Ray cluster whose workers do the jobs, as many as devices; None for processes here.
+        model_memory: bytes that a worker's loaded models may take; None for a share of the device's.
         upload_limit: largest uploaded file in bytes.
-        queue_limit: how many jobs may wait.
-        keep_s: how long finished jobs are kept.
+        queue_limit: how many jobs of one client may wait.
+        retention: how long finished jobs are kept, and how much room all may take.
     """
 
     studies: str
+    folder: Path = field(default_factory=data_folder)
     models: tuple[Path, ...] = field(default_factory=lambda: Registry().folders)
     devices: tuple[str, ...] = ("auto",)
+    ray: str | None = None
+    model_memory: int | None = None
     upload_limit: int = 2 << 30
     queue_limit: int = 64
-    keep_s: float = 3600.0
+    retention: Retention = field(default_factory=Retention)
 
 
 class Service:
@@ -49,33 +63,40 @@ class Service:
 
     Args:
         options: how the server is set up.
+
+    Raises:
+        ResourceError: when the folder of its data cannot be used, or another server uses it.
     """
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.registry = Registry(options.models)
         # Readable by this user alone; uploads and results of patients lie in it.
-        self.private = Path(tempfile.mkdtemp(prefix="medgan-"))
+        self.private = options.folder
         self.queue = JobQueue(
-            MemoryStore(),
-            [
-                ProcessExecutor(device, models=options.models, private=self.private)
-                for device in options.devices
-            ],
+            Store(self.private),
+            _executors(options),
             limit=options.queue_limit,
-            keep_s=options.keep_s,
+            retention=options.retention,
+            deliver=self._deliver,
         )
         self.app: Any = None
 
     def start(self, app: Any) -> None:
         """Start the workers, and remember MONAI Label's app for its datastore and sessions."""
         self.app = app
+        # What a server that was killed was receiving.
+        shutil.rmtree(self.private / "received", ignore_errors=True)
         self.queue.start()
 
     def close(self) -> None:
-        """End the workers and remove the private folder. Safe to call twice."""
+        """End the workers; jobs stay for the next server. Safe to call twice."""
         self.queue.stop()
-        shutil.rmtree(self.private, ignore_errors=True)
+
+    @property
+    def log(self) -> Path:
+        """The server's log; MONAI Label expects it in a folder of the app's."""
+        return self.private / "app" / "logs" / "app.log"
 
     def card(self, name: str) -> ModelCard:
         """The model's card.
@@ -85,6 +106,8 @@ class Service:
             ModelError: when its card is damaged.
         """
         try:
+            if len(name) > 128 or not name.isprintable():
+                raise UsageError("There is no such model", expected="a model's name", got=ascii(name[:64]))
             return self.registry.card(name)
         except UsageError as error:
             raise UnknownModelError(
@@ -113,17 +136,47 @@ class Service:
         job_id = uuid.uuid4().hex
         return job_id, self.private / "jobs" / job_id
 
-    def submit(self, job_id: str, folder: Path, work: Work) -> Job:
-        """Queue work, after it was checked against the model's card.
+    def submit(self, job: Job) -> Job:
+        """Queue a job, after a run was checked against the model's card.
+
+        Returns:
+            The job as queued; an earlier one when it was submitted before under the same key.
 
         Raises:
-            UsageError: when it does not fit the card.
+            UsageError: when a run does not fit the card.
             UnknownModelError: when there is no such model.
-            BusyError: when the queue is full.
+            KeyReusedError: when the client submitted another request under the same key.
+            BusyError: when too many of the client's jobs are waiting.
+            StorageFullError: when its files do not fit.
         """
-        job = Job(id=job_id, work=checked(self.card(work.model), work), folder=folder)
-        self.queue.submit(job)
-        return job
+        if isinstance(job.work, Run):
+            job = replace(job, work=checked(self.card(job.work.model), job.work))
+        return self.queue.submit(job)
+
+    def _deliver(self, job: Job, results: Results) -> None:
+        """Keep a batch's results as labels of the datastore, when that was asked for."""
+        work: Work = job.work
+        if not isinstance(work, Batch) or not work.tag:
+            return
+        for study in self.queue.get(job.id).studies:
+            key = next((key for key in study.results if not key.endswith("/trust")), None)
+            if key is not None:
+                path = job.folder / "results" / study.results[key]
+                about = {"model": work.model, "verdict": study.verdict, "synthetic": True}
+                self.app.datastore().save_label(study.image, str(path), work.tag, about)
+
+
+def _executors(options: Options) -> list[Executor]:
+    """One for each device."""
+    setups = [
+        Setup(device=device, models=options.models, model_memory=options.model_memory)
+        for device in options.devices
+    ]
+    if options.ray is None:
+        return [ProcessExecutor(setup) for setup in setups]
+    from monailabel_app.jobs.ray_executor import RayExecutor  # an optional dependency
+
+    return [RayExecutor(setup, address=options.ray) for setup in setups]
 
 
 def service_of(request: Request) -> Service:

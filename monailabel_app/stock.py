@@ -13,7 +13,7 @@ from typing import Any
 from medgan_core.card import ModelCard
 from medgan_core.errors import UsageError
 from medgan_core.request import ENGINE_SETTINGS, choose_target
-from monailabel_app.jobs.work import Work, checked
+from monailabel_app.jobs.run import Run, checked
 
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 _UPLOAD = re.compile(r"tmp[a-z0-9_]{8}(\.[A-Za-z0-9._]{1,40})?")
@@ -24,7 +24,7 @@ _FRESH_S = 30.0
 class StockRequest:
     """A checked ``/infer``: the work, and the key of the one volume that is returned (None: the target)."""
 
-    work: Work
+    work: Run
     result: str | None
 
     def choose(self, files: Mapping[str, str]) -> str:
@@ -81,7 +81,7 @@ def read_request(
             and settings of the card by their own keys; what else stock clients send is ignored.
         image: the volume that came as ``image=`` or ``file``, if one did.
         stored: where an image of the datastore lies, by id.
-        labels: a label map that came as ``label``.
+        labels: a label map that came as ``label``; it is the card's first input that takes one.
 
     Raises:
         UsageError: when they do not fit the card.
@@ -90,7 +90,7 @@ def read_request(
     if image is not None:
         inputs[_one(params, "input") or card.inputs[0].key] = str(image)
     if labels is not None:
-        inputs["labels"] = str(labels)
+        inputs[next(iter(card.label_inputs), "labels")] = str(labels)
     inputs |= {key: str(stored(value)) for key, value in _table(params, "inputs").items()}
     suffix = _one(params, "result_extension") or ".nii"
     if suffix not in _SUFFIXES:
@@ -98,7 +98,7 @@ def read_request(
     known = {setting.key for setting in (*card.settings, *ENGINE_SETTINGS)}
     settings = {key: _first(value) for key, value in params.items() if key in known}
     settings |= _table(params, "settings")
-    work = Work(
+    work = Run(
         model=card.name,
         inputs=inputs,
         target=_target(card, params, inputs),

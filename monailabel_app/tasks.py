@@ -16,7 +16,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from medgan_core import engine
 from medgan_core.card import ModelCard
 from medgan_core.registry import Registry
-from monailabel_app.jobs.work import REPORT, Results, Work, perform
+from monailabel_app.jobs.work import REPORT, Results, Silence, Work
 from monailabel_app.stock import answer, config, describe, read_request
 
 Runner = Callable[[Work, Path], Results]
@@ -39,7 +39,7 @@ class InlineRunner:
         with self._lock:
             if self._session is None:
                 self._session = engine.Session(registry=self._registry)
-            return perform(self._session, work, folder)
+            return work.perform(self._session, folder, Silence(), ())
 
 
 class ModelTask(InferTask):  # type: ignore[misc]

@@ -41,10 +41,10 @@ def parse(path: Path, *, max_voxels: int) -> Layout:
             got=f"ElementDataFile = {fields['elementdatafile'][:80]}",
             action="save the volume as one .mha file",
         )
-    sides = [int(n) for n in _numbers(fields, "dimsize", path)]
+    sides = _whole_numbers(fields, "dimsize", path)
     if fields.get("ndims", "") != str(len(sides)):
         raise _malformed(path, f"NDims = {len(sides)}", fields.get("ndims", "none"))
-    channels = int(_numbers(fields, "elementnumberofchannels", path, "1")[0])
+    channels = _whole_numbers(fields, "elementnumberofchannels", path, "1")[0]
     if channels != 1:
         sides = [*sides, *[1] * (3 - len(sides)), channels]
     shape, notes = spatial_shape(sides, file=path.name, max_voxels=max_voxels)
@@ -55,7 +55,7 @@ def parse(path: Path, *, max_voxels: int) -> Layout:
     found = header(geometry, stored, notes)
     if _true(fields, "compresseddata"):
         size = fields.get("compresseddatasize")
-        count = int(_numbers(fields, "compresseddatasize", path)[0]) if size else None
+        count = _whole_numbers(fields, "compresseddatasize", path)[0] if size else None
         return Layout(found, stored, start, "zlib", compressed=count)
     return Layout(found, stored, start)
 
@@ -129,6 +129,13 @@ def _numbers(fields: dict[str, str], key: str, path: Path, default: str = "") ->
     if not numbers or not np.isfinite(numbers).all():
         raise _malformed(path, f"numbers for {key}", text[:80])
     return numbers
+
+
+def _whole_numbers(fields: dict[str, str], key: str, path: Path, default: str = "") -> list[int]:
+    numbers = _numbers(fields, key, path, default)
+    if any(n < 0 or n != int(n) for n in numbers):
+        raise _malformed(path, f"whole numbers for {key}", fields.get(key, default)[:80])
+    return [int(n) for n in numbers]
 
 
 def _malformed(path: Path, expected: str, got: str) -> InputError:

@@ -14,19 +14,23 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
-from medgan_core.errors import CancelledError, UsageError
+from medgan_core.errors import CancelledError
+from monailabel_app.access import Client, client_of
 from monailabel_app.api.jobs import follow
+from monailabel_app.api.receiving import params
 from monailabel_app.api.results import VolumeFile
 from monailabel_app.api.schemas import PROBLEMS
+from monailabel_app.api.sessions import session_image
 from monailabel_app.api.uploads import Form, receive_form
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.work import REPORT
-from monailabel_app.problems import NotFoundError, UnknownImageError
+from monailabel_app.problems import NotFoundError
 from monailabel_app.service import Service, service_of
 from monailabel_app.stock import StockRequest, answer, read_request
 
 router = APIRouter(prefix="/infer", tags=["Infer"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
+Asker = Annotated[Client, Depends(client_of)]
 Output = Literal["all", "image", "json"]
 _BLOCK = 4 << 20
 _FORM = {
@@ -52,6 +56,7 @@ async def infer(
     model: str,
     request: Request,
     service: Served,
+    client: Asker,
     image: str = "",
     session_id: str = "",
     output: Output | None = None,
@@ -62,21 +67,22 @@ async def infer(
         service.card(model)
         form = await _form(request, folder / "inputs", service.options.upload_limit)
         asked = await run_in_threadpool(_read, service, model, form, image, session_id)
-        await run_in_threadpool(service.submit, job_id, folder, asked.work)
+        asked_for = Job(id=job_id, work=asked.work, folder=folder, client=client.identity)
+        await run_in_threadpool(service.submit, asked_for)
         job = await _finished(service, request, job_id)
         key = asked.choose(job.results)
         report = json.loads((folder / "results" / REPORT).read_text(encoding="utf-8"))
     except BaseException:
         await run_in_threadpool(_discard, service, job_id, folder)
         raise
-    params = answer(service.card(model), key, job.results, report)
+    told = answer(service.card(model), key, job.results, report)
     path = folder / "results" / job.results[key]
     clean = BackgroundTask(_discard, service, job_id, folder)
     if output == "json":
-        return JSONResponse(params, background=clean)
+        return JSONResponse(told, background=clean)
     if output == "image":
         return VolumeFile(path, media_type="application/octet-stream", filename=path.name, background=clean)
-    return _multipart(params, path, clean)
+    return _multipart(told, path, clean)
 
 
 async def _form(request: Request, folder: Path, limit: int) -> Form:
@@ -89,36 +95,12 @@ async def _form(request: Request, folder: Path, limit: int) -> Form:
 
 
 def _read(service: Service, model: str, form: Form, image: str, session_id: str) -> StockRequest:
-    try:
-        params = json.loads(form.texts.get("params") or "{}")
-    except json.JSONDecodeError as error:
-        params = error
-    if not isinstance(params, dict):
-        raise UsageError(
-            "The form field 'params' is not valid",
-            expected="a JSON object",
-            got=str(params)[:200],
-            action="correct the field",
-        )
     path: Path | None = form.files.get("file")
     if session_id:
-        path = _of_session(service, session_id)
+        path = session_image(service, session_id)
     elif path is None and image:
         path = service.stored(image)
-    return read_request(service.card(model), params, path, service.stored, form.files.get("label"))
-
-
-def _of_session(service: Service, session_id: str) -> Path:
-    sessions = service.app.sessions()
-    session = sessions.get_session(session_id) if sessions is not None and session_id.isascii() else None
-    if session is None:
-        raise UnknownImageError(
-            "There is no such session",
-            expected="the id of a session that has not expired",
-            got=session_id[:64],
-            action="make a new session (PUT /session/), or upload the volume",
-        )
-    return Path(session.image)
+    return read_request(service.card(model), params(form), path, service.stored, form.files.get("label"))
 
 
 async def _finished(service: Service, request: Request, job_id: str) -> Job:
@@ -130,7 +112,7 @@ async def _finished(service: Service, request: Request, job_id: str) -> Job:
             break
     if job.state == "cancelled":
         raise CancelledError()
-    if job.state == "failed":
+    if job.state != "done":
         raise JobError(job.error or {})
     return job
 

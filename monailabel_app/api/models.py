@@ -1,32 +1,17 @@
-"""Which models there are, and whether the server is well."""
+"""Which models there are."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from medgan_core import __version__
-from monailabel_app.api.schemas import PROBLEMS, Cards, Health
-from monailabel_app.jobs.job import STATES
+from monailabel_app.api.schemas import PROBLEMS, Cards
 from monailabel_app.problems import problem
 from monailabel_app.service import Service, service_of
 
 router = APIRouter(tags=["Models"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
-
-
-@router.get("/health", response_model=Health, summary="Is the server well?")
-async def health(service: Served) -> dict[str, Any]:
-    """The server's version, what each worker does, and how many jobs are in which state."""
-    counts = Counter(job.state for job in service.queue.jobs())
-    return {
-        "status": "ok",
-        "version": __version__,
-        "workers": service.queue.status(),
-        "jobs": {state: counts[state] for state in STATES},
-    }
 
 
 @router.get("/models", response_model=Cards, summary="All models")

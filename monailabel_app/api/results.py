@@ -1,21 +1,35 @@
-"""Sending results: volumes in large blocks, converted only when another format is asked for."""
+"""Sending results: volumes in large blocks, converted or compressed only when that is asked for."""
 
 from __future__ import annotations
 
-import os
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, Protocol
 
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
 
 from medgan_core import io
+from medgan_core.errors import UsageError
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.work import REPORT
 from monailabel_app.problems import NotFoundError, NotReadyError
 
+Kind = Literal["nii", "nii.gz", "nrrd"]
+Encoding = Literal["identity", "gzip", "zstd"]
 _BLOCK = 4 << 20
+
+
+class Packer(Protocol):
+    """Compresses a stream."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take a block in; what is ready comes out."""
+
+    def flush(self) -> bytes:
+        """The rest."""
 
 
 class VolumeFile(FileResponse):
@@ -24,45 +38,74 @@ class VolumeFile(FileResponse):
     chunk_size = _BLOCK
 
 
-def volume_response(job: Job, key: str, kind: str) -> Response:
-    """One result of a job.
+def volume_response(job: Job, key: str, kind: Kind, encoding: Encoding) -> Response:
+    """One result of a job; of a batch also before the other studies are done.
 
     Args:
-        job: must be done.
+        job: has the result.
         key: of the output.
-        kind: ``nii``, ``nii.gz`` or ``nrrd``.
+        kind: of the file.
+        encoding: how it travels; the client's HTTP library undoes it. It is not taken from Accept-Encoding,
+            which such libraries send unasked: on a fast network compression costs more than it saves.
 
     Raises:
         NotReadyError: when the job is not done.
         NotFoundError: when it has no such output.
+        UsageError: when this server cannot encode so.
     """
-    _require_done(job)
     if key not in job.results:
+        _require_done(job)
         raise NotFoundError(
             "The job has no such result",
             expected="one of " + ", ".join(job.results),
             got=key[:64],
             action="choose one of them",
         )
-    path, name = job.folder / "results" / job.results[key], f"{key}.{kind}"
+    path, name = job.folder / "results" / job.results[key], f"{key.replace('/', '-')}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if kind == "nii.gz":
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(_compressed(path), media_type="application/gzip", headers=headers)
+        return StreamingResponse(_packed(path, _gzip()), media_type="application/gzip", headers=headers)
+    packer = None if encoding == "identity" else _PACKERS[encoding]()
+    clean = None
     if kind == "nrrd":
         path = _converted(path, ".nrrd")
-    return VolumeFile(path, media_type="application/octet-stream", filename=name)
+        clean = BackgroundTask(path.unlink, missing_ok=True)
+    if packer is None:
+        return VolumeFile(path, media_type="application/octet-stream", filename=name, background=clean)
+    headers["Content-Encoding"] = encoding
+    body = _packed(path, packer)
+    return StreamingResponse(body, media_type="application/octet-stream", headers=headers, background=clean)
 
 
-def report_response(job: Job) -> Response:
+def report_response(job: Job, study: str = "") -> Response:
     """The report of a job that is done, or whose input was refused.
+
+    Args:
+        job: has the report.
+        study: id of an image of a batch; empty for the job's own.
 
     Raises:
         NotReadyError: when there is none.
+        NotFoundError: when the job has no such study.
     """
-    path = job.folder / "results" / REPORT
-    if job.state != "failed" or not path.is_file():
+    path = job.folder / "results" / (_place(job, study) if study else "") / REPORT
+    if not path.is_file():
         _require_done(job)
+        raise NotReadyError("There is no report", expected="a job or study that left one", got="none")
     return FileResponse(path, media_type="application/json")
+
+
+def _place(job: Job, image: str) -> str:
+    """The folder of a study's results."""
+    for number, study in enumerate(job.studies, start=1):
+        if study.image == image:
+            return f"{number:03d}"
+    raise NotFoundError(
+        "The job has no such study",
+        expected="the image of one of its studies",
+        got=image[:64],
+        action="choose one of those that GET /jobs/{id} lists",
+    )
 
 
 def _require_done(job: Job) -> None:
@@ -75,9 +118,28 @@ def _require_done(job: Job) -> None:
         )
 
 
-def _compressed(path: Path) -> Iterator[bytes]:
-    """The file as a gzip stream."""
-    packer = zlib.compressobj(level=1, wbits=31)
+def _gzip() -> Packer:
+    return zlib.compressobj(level=1, wbits=31)
+
+
+def _zstd() -> Packer:
+    try:
+        import zstandard  # an optional dependency
+    except ImportError as error:
+        raise UsageError(
+            "This server cannot encode with zstd",
+            expected="gzip or identity",
+            got="zstd",
+            action="ask for gzip, or have the Python package zstandard installed beside the server",
+        ) from error
+    packer: Packer = zstandard.ZstdCompressor(level=1).compressobj()
+    return packer
+
+
+_PACKERS: dict[Encoding, Callable[[], Packer]] = {"gzip": _gzip, "zstd": _zstd}
+
+
+def _packed(path: Path, packer: Packer) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
             yield packer.compress(block)
@@ -85,10 +147,5 @@ def _compressed(path: Path) -> Iterator[bytes]:
 
 
 def _converted(path: Path, suffix: str) -> Path:
-    """The volume in another format, beside the first; made once."""
-    wanted = path.with_suffix(suffix)
-    if not wanted.exists():
-        half = path.with_name(f".{uuid.uuid4().hex}{suffix}")
-        io.write(io.read(path), half)
-        os.replace(half, wanted)
-    return wanted
+    """The volume in another format, in a file beside the first."""
+    return io.write(io.read(path), path.with_name(f".{uuid.uuid4().hex}{suffix}"))

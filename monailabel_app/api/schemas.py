@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +15,7 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    model: str = Field(description="name of a model")
+    model: str = Field(max_length=128, description="name of a model")
     target: str | None = Field(None, description="key of the wanted output, needed when there are several")
     seed: int = Field(0, ge=0, lt=2**63, description="the same seed gives the same voxels")
     count: int = Field(1, ge=1, le=64, description="how many variants")
@@ -57,12 +57,24 @@ class Problem(BaseModel):
     expected: str
     got: str
     action: str
+    request_id: str = Field("", description="as in the answer's header X-Request-ID and in the log")
+
+
+class StudyDocument(BaseModel):
+    """One study of a batch."""
+
+    image: str = Field(description="its id in the datastore")
+    state: Literal["queued", "running", "done", "failed"]
+    results: list[str] = Field(description="keys for /jobs/{id}/results/{key}")
+    verdict: str | None
+    error: Problem | None
 
 
 class JobDocument(BaseModel):
     """A job as a client sees it."""
 
     id: str
+    kind: Literal["run", "batch", "train"]
     model: str
     target: str | None
     seed: int
@@ -79,6 +91,7 @@ class JobDocument(BaseModel):
     started: str | None
     finished: str | None
     device: str | None
+    studies: list[StudyDocument] = Field(description="of a batch; empty for other kinds")
     results: list[str] = Field(description="keys for /jobs/{id}/results/{key}")
     verdict: str | None
     error: Problem | None
@@ -95,15 +108,6 @@ class Cards(BaseModel):
 
     models: list[dict[str, Any]]
     problems: list[Problem] = []
-
-
-class Health(BaseModel):
-    """Whether the server lives, and what its workers do."""
-
-    status: str
-    version: str
-    workers: list[dict[str, Any]]
-    jobs: dict[str, int]
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

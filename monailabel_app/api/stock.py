@@ -1,51 +1,54 @@
-"""MONAI Label's own endpoints on this server: the same addresses, off the event loop, with confined names."""
+"""MONAI Label's own endpoints on this server: the same addresses, off the event loop, without folders."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection, Iterable
 from functools import wraps
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from monailabel.endpoints import (
     activelearning,
     batch_infer,
     datastore,
     info,
-    logs,
-    model,
     scoring,
     session,
     train,
 )
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute
 
-from medgan_core.errors import MedganError
-from monailabel_app.problems import NotFoundError, UnknownImageError, problem
-from monailabel_app.studies import is_plain
+from medgan_core.errors import UsageError
+from monailabel_app.confinement import without_folders
 
-# Not offered: /infer (there is an own one), whole-slide inference, the DICOMweb proxy and OHIF.
-_MODULES = (info, model, batch_infer, train, activelearning, scoring, datastore, logs, session)
-_NAMES = {"image", "id", "label", "tag"}
+# Not offered: /infer, /auth and /logs (there are own ones), /model (models are published, not exchanged as
+# files), whole-slide inference, the DICOMweb proxy and OHIF.
+_MODULES = (info, batch_infer, train, activelearning, scoring, datastore, session)
 
 
-def add_stock_endpoints(app: FastAPI) -> None:
-    """Add MONAI Label's endpoints to the app.
+def add_stock_endpoints(app: FastAPI, own: Iterable[APIRouter], folders: Collection[Path]) -> None:
+    """Add MONAI Label's endpoints to the app, save those that it has already.
 
     They are ``async`` functions around synchronous code, which stops the whole server while one works; here
     each runs in a thread.
+
+    Args:
+        app: of the server.
+        own: routers whose addresses stand in the place of MONAI Label's.
+        folders: are cut off paths before a client sees them.
     """
+    taken = {place for router in own for route in router.routes for place in _places(route)}
     for module in _MODULES:
         for route in module.router.routes:
-            if isinstance(route, APIRoute):
+            if isinstance(route, APIRoute) and not taken & _places(route):
                 app.add_api_route(
                     route.path,
-                    _threaded(route.endpoint),
+                    _threaded(route.endpoint, folders),
                     methods=sorted(route.methods or ()),
                     summary=route.summary,
                     tags=route.tags,
@@ -54,52 +57,29 @@ def add_stock_endpoints(app: FastAPI) -> None:
                 )
 
 
-def _threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def _places(route: BaseRoute) -> set[tuple[str, str]]:
+    """Method and address of a route."""
+    return {(method, route.path) for method in route.methods or ()} if isinstance(route, APIRoute) else set()
+
+
+def _threaded(endpoint: Callable[..., Any], folders: Collection[Path]) -> Callable[..., Any]:
     """A plain function (which FastAPI runs in a thread) around an endpoint."""
     if not inspect.iscoroutinefunction(endpoint):
         return endpoint
 
     @wraps(endpoint)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return asyncio.run(endpoint(*args, **kwargs))
+        try:
+            return without_folders(asyncio.run(endpoint(*args, **kwargs)), folders)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UsageError(
+                "A field of the request is not valid",
+                expected="a JSON object",
+                got=type(error).__name__,
+                action="correct the field",
+            ) from error
 
     # `wraps` keeps the signature, but also leaves a trace that makes it look asynchronous.
     run.__signature__ = inspect.signature(endpoint)  # type: ignore[attr-defined]
     del run.__wrapped__
     return run
-
-
-class ConfinedNames:
-    """Refuses paths and ids that climb out of the folder they are looked up in."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 404."""
-        if scope["type"] == "http":
-            error = _climbing(scope["path"], scope["query_string"].decode("latin-1"))
-            if error is not None:
-                answer = JSONResponse(problem(error), 404, media_type="application/problem+json")
-                await answer(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-def _climbing(path: str, query: str) -> MedganError | None:
-    if ".." in path.replace("\\", "/").split("/"):
-        return NotFoundError(
-            "There is no such address",
-            expected="an address without '..'",
-            got=path[:200],
-            action="correct it",
-        )
-    for key, value in parse_qsl(query):
-        if key in _NAMES and value and not is_plain(value):
-            return UnknownImageError(
-                "The name leads out of the server's store",
-                expected="an id that GET /datastore/?output=all lists",
-                got=value[:200],
-                action="use the id alone",
-            )
-    return None

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from medgan_core.errors import CancelledError, MedganError
 from medgan_core.monitor import Progress
 from monailabel_app.jobs.job import Job
-from monailabel_app.jobs.work import Results
-from monailabel_app.jobs.worker import work_forever
+from monailabel_app.jobs.work import Channel, Paused, Results, Study
+from monailabel_app.jobs.worker import Setup, work_forever
 from monailabel_app.problems import WorkerDiedError
 
 _POLL_S = 0.05
 _START_S = 180.0
+T = TypeVar("T")
 
 
 class Executor(Protocol):
@@ -29,12 +30,16 @@ class Executor(Protocol):
     device: str
 
     def start(self) -> None:
-        """Get ready, so that the first job need not wait; called again after a job failed."""
+        """Get ready, so that the first job need not wait; called again after every job."""
 
-    def run(
-        self, job: Job, *, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
-    ) -> Results:
-        """Do the job; raises `MedganError`, of these `CancelledError` within a second of a cancel."""
+    def run(self, job: Job, channel: Channel) -> Results:
+        """Do the job, and listen to the channel meanwhile.
+
+        Raises:
+            Paused: when the work made way for others.
+            WorkerDiedError: when whoever did it is gone.
+            MedganError: what the work raised; `CancelledError` within a second of a cancel.
+        """
 
     def stop(self) -> None:
         """End, with whatever is going on."""
@@ -47,15 +52,12 @@ class ProcessExecutor:
     """A worker process: spawned, kept with its loaded models, killed and replaced when it must be.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        models: the registry's folders.
-        private: the server's folder of uploads and results.
+        setup: device, models and memory of the worker.
         grace_s: how long a worker may take to notice a cancel before it is ended.
     """
 
-    def __init__(self, device: str, *, models: Sequence[Path], private: Path, grace_s: float = 0.7) -> None:
-        self.device = device
-        self._models, self._private, self._grace_s = tuple(models), private, grace_s
+    def __init__(self, setup: Setup, *, grace_s: float = 0.7) -> None:
+        self.device, self._setup, self._grace_s = setup.device, setup, grace_s
         self._lock = threading.Lock()
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
@@ -71,7 +73,7 @@ class ProcessExecutor:
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(
                 target=work_forever,
-                args=(theirs, self.device, self._models, self._private),
+                args=(theirs, self._setup),
                 name=f"medgan-worker-{self.device}",
                 daemon=True,
             )
@@ -79,22 +81,21 @@ class ProcessExecutor:
             self._process.start()
             theirs.close()
 
-    def run(
-        self, job: Job, *, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
-    ) -> Results:
+    def run(self, job: Job, channel: Channel) -> Results:
         """Send the job to the worker and listen until it is over.
 
         Raises:
-            CancelledError: at most `grace_s` and a moment after `cancelled` turned True.
+            CancelledError: at most `grace_s` and a moment after the channel says so.
+            Paused: when the work made way for others.
             WorkerDiedError: when the worker ended before the job did.
             MedganError: what the worker reports.
         """
         self.start()
         try:
-            self._wait_ready(cancelled)
+            self._wait_ready(channel.cancelled)
             self._state = "busy"
-            self._tell(("run", job.id, job.work, job.folder / "results"))
-            return self._listen(job.id, progress, cancelled)
+            self._tell(("run", job.id, job.work, job.folder / "results", job.studies))
+            return self._listen(job.id, channel)
         except (EOFError, OSError) as error:
             raise self._died() from error
         finally:
@@ -144,27 +145,32 @@ class ProcessExecutor:
                     action="see the server's log; is the device in order?",
                 )
 
-    def _listen(
-        self, job_id: str, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
-    ) -> Results:
-        asked: float | None = None
+    def _listen(self, job_id: str, channel: Channel) -> Results:
+        asked, pausing = None, False
         while True:
             if self._poll():
                 kind, sender, content = self._receive()
                 if sender != job_id:
                     continue
-                if kind == "done" and isinstance(content, Results):
-                    return content
-                if kind == "failed" and isinstance(content, MedganError):
-                    raise content
-                if kind == "progress" and isinstance(content, Progress):
-                    progress(content)
-            if asked is None and cancelled():
-                asked = time.monotonic()
-                self._tell(("cancel", job_id))
-            elif asked is not None and time.monotonic() - asked > self._grace_s:
+                if kind == "done":
+                    return _is(Results, content)
+                if kind == "failed":
+                    raise _is(MedganError, content)
+                if kind == "paused":
+                    raise Paused
+                if kind == "study":
+                    channel.study(_is(Study, content))
+                else:
+                    channel.progress(_is(Progress, content))
+            if asked is not None and time.monotonic() - asked > self._grace_s:
                 self._kill()
                 raise CancelledError()
+            if asked is None and channel.cancelled():
+                asked = time.monotonic()
+                self._tell(("cancel", job_id))
+            elif not pausing and channel.wanted():
+                pausing = True
+                self._tell(("pause", job_id))
 
     def _poll(self) -> bool:
         pipe = self._pipe
@@ -185,13 +191,13 @@ class ProcessExecutor:
         process = self._process
         if process is not None:
             process.join(1.0)
-        status = "unknown" if process is None else process.exitcode
+        status = None if process is None else process.exitcode
         self._kill()
         return WorkerDiedError(
             "The process that did the work ended before the work was done",
             expected="a result or an error",
-            got=f"exit status {status}",
-            action="submit the job again; if it happens again, the input is damaged or memory is too small",
+            got=_end(status),
+            action="submit the job again; if it happens again, memory is too small or the input is damaged",
         )
 
     def _kill(self) -> None:
@@ -203,3 +209,19 @@ class ProcessExecutor:
             process.join(5.0)
         if pipe is not None:
             pipe.close()
+
+
+def _is(kind: type[T], content: object) -> T:
+    """The content of a message, which only a worker of another version could get wrong."""
+    if not isinstance(content, kind):
+        raise OSError(f"a message with {type(content).__name__} for {kind.__name__}")
+    return content
+
+
+def _end(status: int | None) -> str:
+    """How a process ended, in words."""
+    if status is None or status >= 0:
+        return f"exit status {'unknown' if status is None else status}"
+    if -status == signal.SIGKILL:
+        return "killed (SIGKILL), as a system does that runs out of memory"
+    return f"a crash ({signal.Signals(-status).name})"

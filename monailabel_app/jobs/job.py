@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medgan_core.monitor import Progress
-from monailabel_app.jobs.work import Work
+from monailabel_app.jobs import kinds
+from monailabel_app.jobs.work import Study, Work
 
-State = Literal["queued", "running", "done", "failed", "cancelled"]
-STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled")
+State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled", "interrupted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +26,18 @@ class Job:
         id: 32 hexadecimal digits.
         work: what to do.
         folder: the job's own; ``inputs`` and ``results`` lie in it.
-        state: queued, running, done, failed or cancelled.
+        client: who submitted it.
+        key: the client's own name for it, so that a repeated submit makes no second job.
+        digest: of the submitted request, to tell a repeated submit from another one.
+        state: queued, running, done, failed, cancelled, or interrupted by an end of the server.
         created: when it was submitted (UTC).
         started: when a worker took it.
         finished: when it ended.
+        size: bytes its folder takes.
         progress: the last word of the worker.
         told: `time.monotonic` of that word.
         device: the worker's.
+        studies: of a batch.
         results: file name in ``results`` by output key.
         verdict: of the report.
         error: a problem document.
@@ -39,21 +46,31 @@ class Job:
     id: str
     work: Work
     folder: Path
+    client: str = ""
+    key: str | None = None
+    digest: str = ""
     state: State = "queued"
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: datetime | None = None
     finished: datetime | None = None
+    size: int = 0
     progress: Progress | None = None
     told: float = 0.0
     device: str | None = None
+    studies: tuple[Study, ...] = ()
     results: Mapping[str, str] = field(default_factory=dict)
     verdict: str | None = None
     error: Mapping[str, Any] | None = None
 
     @property
     def final(self) -> bool:
-        """True when nothing will change any more."""
+        """True when nothing will change of its own accord."""
         return self.state not in ("queued", "running")
+
+    @property
+    def lasting(self) -> Job:
+        """The job without what is worth nothing after a restart: its progress."""
+        return dataclasses.replace(self, progress=None, told=0.0)
 
     def document(self, position: int | None) -> dict[str, Any]:
         """The job as a client sees it; `position` is 1 for the next to run, None unless queued."""
@@ -66,16 +83,12 @@ class Job:
             )
             if remaining is not None:
                 remaining = max(0.0, remaining - (time.monotonic() - self.told))
-        if self.final:
+        if self.state != "running":
             remaining = None
         return {
             "id": self.id,
-            "model": self.work.model,
-            "target": self.work.target,
-            "seed": self.work.seed,
-            "count": self.work.count,
-            "settings": dict(self.work.settings),
-            "inputs": list(self.work.inputs),
+            "kind": self.work.kind,
+            **self.work.describe(),
             "state": self.state,
             "position": position,
             "fraction": 1.0 if self.state == "done" else round(fraction, 4),
@@ -86,15 +99,46 @@ class Job:
             "started": _text(self.started),
             "finished": _text(self.finished),
             "device": self.device,
+            "studies": [_of_study(study) for study in self.studies],
             "results": list(self.results),
             "verdict": self.verdict,
             "error": None if self.error is None else dict(self.error),
         }
 
+    def to_dict(self) -> dict[str, Any]:
+        """What lasts of the job as plain JSON types; its folder is the store's business."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("folder", "progress", "told"):
+            del plain[name]
+        for name in ("created", "started", "finished"):
+            plain[name] = _text(plain[name])
+        plain["work"] = kinds.to_dict(self.work)
+        plain["studies"] = [dataclasses.asdict(study) for study in self.studies]
+        return plain
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any], folder: Path) -> Job:
+        """The job that `to_dict` wrote down.
+
+        Raises:
+            KeyError: when its kind of work is unknown.
+            TypeError: when a field is missing or unknown.
+        """
+        fields = dict(plain)
+        for name in ("created", "started", "finished"):
+            fields[name] = fields[name] and datetime.fromisoformat(fields[name])
+        fields["work"] = kinds.from_dict(fields["work"])
+        fields["studies"] = tuple(Study(**study) for study in fields["studies"])
+        return Job(folder=folder, **fields)
+
     def _elapsed(self) -> float:
         if self.started is None:
             return 0.0
         return round(((self.finished or datetime.now(UTC)) - self.started).total_seconds(), 3)
+
+
+def _of_study(study: Study) -> dict[str, Any]:
+    return {**dataclasses.asdict(study), "results": list(study.results)}
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -1,41 +1,75 @@
-"""Where jobs are remembered: a small interface, and one that keeps them in memory."""
+"""Where jobs are remembered, also when the server ends: SQLite, read once and written through."""
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import threading
-from typing import Protocol
+from pathlib import Path
 
+from medgan_core.errors import ResourceError
 from monailabel_app.jobs.job import Job
 from monailabel_app.problems import NotFoundError
 
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    client TEXT NOT NULL,
+    key TEXT,
+    state TEXT NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE UNIQUE INDEX jobs_by_key ON jobs (client, key) WHERE key IS NOT NULL;
+"""
+_PUT = """
+INSERT INTO jobs (id, client, key, state, document) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, document = excluded.document
+"""
 
-class Store(Protocol):
-    """Remembers jobs; safe to use from several threads. Files are not its business."""
 
-    def put(self, job: Job) -> None:
-        """Remember a job, in place of an earlier one of the same id."""
+class Store:
+    """Remembers jobs in ``jobs.sqlite3``; safe to use from several threads. Their files are not its business.
 
-    def get(self, job_id: str) -> Job:
-        """The job; `NotFoundError` when there is none."""
+    Jobs are answered from memory, so a poll never waits for the disk; a change of progress alone is not
+    written. A write survives the end of the process at once, and a loss of power within moments.
 
-    def jobs(self) -> list[Job]:
-        """Every job, oldest first."""
+    Args:
+        folder: of the file, made if missing; each job's own folder is ``jobs/ID`` below it.
 
-    def remove(self, job_id: str) -> None:
-        """Forget a job; nothing happens when there is none."""
+    Raises:
+        ResourceError: when another server uses the folder, a newer one wrote it, or it cannot be read.
+    """
 
-
-class MemoryStore:
-    """Keeps jobs until the process ends."""
-
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._lock = threading.Lock()
-        self._jobs: dict[str, Job] = {}
+        self._file = folder / "jobs.sqlite3"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._database = self._open()
+            rows = self._database.execute("SELECT id, document FROM jobs ORDER BY number").fetchall()
+            jobs = [Job.from_dict(json.loads(text), self.place(job_id)) for job_id, text in rows]
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            raise self._unusable(error) from error
+        self._jobs = {job.id: job for job in jobs}
+        self._keys = {(job.client, job.key): job.id for job in jobs if job.key is not None}
+
+    def place(self, job_id: str) -> Path:
+        """The folder of a job; it is not made here."""
+        return self.folder / "jobs" / job_id
 
     def put(self, job: Job) -> None:
         """Remember a job, in place of an earlier one of the same id."""
         with self._lock:
+            before = self._jobs.get(job.id)
+            if before is None or before.lasting != job.lasting:
+                document = json.dumps(job.to_dict())
+                self._database.execute(_PUT, (job.id, job.client, job.key, job.state, document))
             self._jobs[job.id] = job
+            if job.key is not None:
+                self._keys[job.client, job.key] = job.id
 
     def get(self, job_id: str) -> Job:
         """The job.
@@ -54,6 +88,12 @@ class MemoryStore:
             )
         return job
 
+    def by_key(self, client: str, key: str) -> Job | None:
+        """The job that a client submitted under a key of its own."""
+        with self._lock:
+            job_id = self._keys.get((client, key))
+            return None if job_id is None else self._jobs[job_id]
+
     def jobs(self) -> list[Job]:
         """Every job, oldest first."""
         with self._lock:
@@ -62,4 +102,37 @@ class MemoryStore:
     def remove(self, job_id: str) -> None:
         """Forget a job; nothing happens when there is none."""
         with self._lock:
-            self._jobs.pop(job_id, None)
+            job = self._jobs.pop(job_id, None)
+            if job is not None:
+                self._database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+                self._keys.pop((job.client, job.key or ""), None)
+
+    def close(self) -> None:
+        """Let another server use the folder; jobs can still be read. Safe to call twice."""
+        with self._lock:
+            self._database.close()
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._file, timeout=2.0, isolation_level=None, check_same_thread=False)
+        # Held until the connection closes, so that two servers never run each other's jobs.
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            database.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version != VERSION:
+            database.close()
+            raise ValueError(f"its version is {version}")
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("COMMIT")
+        return database
+
+    def _unusable(self, error: Exception) -> ResourceError:
+        locked = "locked" in str(error)
+        return ResourceError(
+            "The server cannot use its data folder",
+            expected=f"jobs.sqlite3 of version {VERSION}, used by no other server",
+            got="another server uses it" if locked else str(error)[:200],
+            action="choose another folder (--data-dir)" + (", or stop that server" if locked else ""),
+        )

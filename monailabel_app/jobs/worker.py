@@ -1,7 +1,8 @@
 """The worker: a process of its own that holds a device and the loaded models, and does one job at a time.
 
-Messages are tuples over one pipe. To the worker: ``("run", id, work, folder)``, ``("cancel", id)``. From
-it: ``("ready",)``, ``("progress", id, Progress)``, ``("done", id, Results)``, ``("failed", id, error)``.
+Messages are tuples over one pipe. To the worker: ``("run", id, work, folder, studies)``, ``("cancel", id)``,
+``("pause", id)``. From it: ``("ready",)``, ``("progress", id, Progress)``, ``("study", id, Study)`` or, last,
+``("done", id, Results)``, ``("paused", id, None)`` or ``("failed", id, error)``.
 """
 
 from __future__ import annotations
@@ -10,38 +11,59 @@ import contextlib
 import logging
 import os
 import queue
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from medgan_core import engine
-from medgan_core.errors import MedganError
+from medgan_core.errors import MedganError, ResourceError
 from medgan_core.monitor import Progress
 from medgan_core.registry import Registry
-from monailabel_app.jobs.work import Work, perform
+from monailabel_app.jobs.work import Paused, Study, Work
 from monailabel_app.problems import foreseen
 
 logger = logging.getLogger(__name__)
 _PROGRESS_EVERY_S = 0.1
 
+Order = tuple[str, Work, Path, Sequence[Study]]
 
-def work_forever(pipe: Connection, device: str, models: Sequence[Path], private: Path) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What a worker is made with.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        models: the registry's folders.
+        model_memory: bytes that loaded models may take; None for a share of the device's.
+    """
+
+    device: str
+    models: tuple[Path, ...]
+    model_memory: int | None = None
+
+    def session(self) -> engine.Session:
+        """A session of the engine on the device."""
+        return engine.Session(
+            device=self.device, registry=Registry(self.models), model_memory=self.model_memory
+        )
+
+
+def work_forever(pipe: Connection, setup: Setup) -> None:
     """Do jobs until the server ends this process, or is gone itself.
 
     Args:
         pipe: to the server.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        models: the registry's folders.
-        private: the server's folder of uploads and results; removed if the server dies without doing it.
+        setup: device, models and memory.
     """
     # Ctrl-C in a terminal reaches every process of its group; the server decides when the worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker = _Worker(pipe, private)
-    session = engine.Session(device=device, registry=Registry(models))
+    worker = _Worker(pipe)
+    session = setup.session()
     worker.send(("ready",))
     while True:
         worker.do(session, *worker.orders.get())
@@ -50,10 +72,11 @@ def work_forever(pipe: Connection, device: str, models: Sequence[Path], private:
 class _Worker:
     """Listens in a thread while the main thread works."""
 
-    def __init__(self, pipe: Connection, private: Path) -> None:
-        self.orders: queue.SimpleQueue[tuple[str, Work, Path]] = queue.SimpleQueue()
-        self._pipe, self._private = pipe, private
-        self._cancelled: set[str] = set()
+    def __init__(self, pipe: Connection) -> None:
+        self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self.cancelled: set[str] = set()
+        self.paused: set[str] = set()
+        self._pipe = pipe
         self._sending = threading.Lock()
         threading.Thread(target=self._listen, daemon=True, name="orders").start()
 
@@ -62,49 +85,70 @@ class _Worker:
             try:
                 message = self._pipe.recv()
             except (EOFError, OSError):
-                self._orphaned()
+                # The server is gone; the next one cleans up.
+                os._exit(1)
             if message[0] == "run":
                 self.orders.put(message[1:])
+            elif message[0] == "cancel":
+                self.cancelled.add(message[1])
             else:
-                self._cancelled.add(message[1])
-
-    def _orphaned(self) -> None:
-        """End at once: the server died, nobody else will clean its folder."""
-        shutil.rmtree(self._private, ignore_errors=True)
-        os._exit(1)
+                self.paused.add(message[1])
 
     def send(self, message: tuple[object, ...]) -> None:
         # A lost server is noticed by the listener, which ends the process.
         with self._sending, contextlib.suppress(OSError):
             self._pipe.send(message)
 
-    def do(self, session: engine.Session, job_id: str, work: Work, folder: Path) -> None:
+    def do(
+        self, session: engine.Session, job_id: str, work: Work, folder: Path, studies: Sequence[Study]
+    ) -> None:
         """One job, from its order to its last message."""
         try:
-            results = perform(
-                session,
-                work,
-                folder,
-                progress=_Throttle(lambda step: self.send(("progress", job_id, step))),
-                cancel=lambda: job_id in self._cancelled,
-            )
+            results = work.perform(session, folder, _Line(self, job_id), studies)
+        except Paused:
+            self.send(("paused", job_id, None))
         except Exception as error:
-            if not isinstance(error, MedganError):
-                logger.exception("job %s", job_id)
-            self.send(("failed", job_id, foreseen(error)))
+            known = out_of_memory(error) or foreseen(error)
+            if known is not error:
+                logger.error("job %s", job_id, exc_info=error)
+            self.send(("failed", job_id, known))
         else:
             self.send(("done", job_id, results))
-        self._cancelled.discard(job_id)
+        self.cancelled.discard(job_id)
+        self.paused.discard(job_id)
 
 
-class _Throttle:
-    """Lets a new stage through at once, and steps of the same stage ten times a second."""
+def out_of_memory(error: Exception) -> MedganError | None:
+    """A typed error for what the device or the machine has too little memory for; None for other errors."""
+    # By name: torch's class is not one of Python's, and the app does not import torch.
+    if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+        return None
+    return ResourceError(
+        "There is too little memory for the job",
+        expected="memory for the volume and the network",
+        got=str(error).splitlines()[0][:200] if str(error) else "none left",
+        action="crop or resample the volume, or have it done on another device",
+    )
 
-    def __init__(self, send: Callable[[Progress], None]) -> None:
-        self._send, self._stage, self._last = send, "", 0.0
 
-    def __call__(self, step: Progress) -> None:
+class _Line:
+    """A job's channel to the server; steps of the same stage go through ten times a second."""
+
+    def __init__(self, worker: _Worker, job_id: str) -> None:
+        self._worker, self._id = worker, job_id
+        self._stage, self._last = "", 0.0
+
+    def progress(self, step: Progress) -> None:
         now = time.monotonic()
         if step.stage != self._stage or now - self._last >= _PROGRESS_EVERY_S:
             self._stage, self._last = step.stage, now
-            self._send(step)
+            self._worker.send(("progress", self._id, step))
+
+    def study(self, study: Study) -> None:
+        self._worker.send(("study", self._id, study))
+
+    def cancelled(self) -> bool:
+        return self._id in self._worker.cancelled
+
+    def wanted(self) -> bool:
+        return self._id in self._worker.paused

@@ -46,6 +46,7 @@ class Server:
     process: subprocess.Popen[bytes]
     temporary: Path
     studies: Path
+    data: Path
     log: Path
 
     def get(self, path: str, **options: Any) -> requests.Response:
@@ -68,15 +69,21 @@ class Server:
 
     def wait(self, job_id: str, *states: str, timeout_s: float = 90.0) -> dict[str, Any]:
         """The job's document as soon as it is in one of the states (default: a final one)."""
-        wanted, deadline = states or ("done", "failed", "cancelled"), time.monotonic() + timeout_s
+        wanted, deadline = (
+            states or ("done", "failed", "cancelled", "interrupted"),
+            time.monotonic() + timeout_s,
+        )
         while (job := self.job(job_id))["state"] not in wanted:
             assert time.monotonic() < deadline, f"{job}\n{self.log.read_text()[-4000:]}"
             time.sleep(0.02)
         return job
 
     def left_over(self) -> list[str]:
-        """Files of uploads and results that lie in the server's temporary folder."""
+        """Files of uploads and results that lie in the server's folders."""
         found = []
+        for place in (self.data / "jobs", self.data / "received"):
+            for folder, _, files in os.walk(place):
+                found += [str((Path(folder) / file).relative_to(self.data)) for file in files]
         # Not with `rglob`: it stumbles over folders that are just being deleted.
         for folder, _, files in os.walk(self.temporary):
             place = Path(folder)
@@ -144,6 +151,11 @@ def phantom(shape: tuple[int, int, int]) -> Volume:
     return Volume(data.astype(np.float32), Geometry(shape, affine))
 
 
+def serve(folder: Path) -> list[str]:
+    """`medgan serve` with its data in `folder`."""
+    return [sys.executable, "-c", SERVE, "serve", "--device", "cpu", "--data-dir", str(folder / "data")]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -154,8 +166,8 @@ def free_port() -> int:
 def start(folder: Path, models: Path, command: list[str], ready: str, volumes: dict[str, Path]) -> Server:
     """Start a server whose temporary, session and studies folders lie in `folder`; wait until it answers."""
     temporary, studies = folder / "temporary", folder / "studies"
-    temporary.mkdir()
-    studies.mkdir()
+    temporary.mkdir(exist_ok=True)
+    studies.mkdir(exist_ok=True)
     shutil.copy(volumes["nii"], studies / "head.nii")
     shutil.copy(volumes["nii.gz"], studies / "packed.nii.gz")
     port = free_port()
@@ -176,7 +188,7 @@ def start(folder: Path, models: Path, command: list[str], ready: str, volumes: d
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://127.0.0.1:{port}", process, temporary, studies, log)
+    server = Server(f"http://127.0.0.1:{port}", process, temporary, studies, folder / "data", log)
     try:
         _wait_until_ready(server, ready)
     except BaseException:
@@ -214,8 +226,9 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, models: Path, volumes: dict[str, Path]
 ) -> Iterator[Server]:
     """`medgan serve`, uploads limited to 64 MB."""
-    command = [sys.executable, "-c", SERVE, "serve", "--max-upload-mb", "64", "--device", "cpu"]
-    running = start(tmp_path_factory.mktemp("serve"), models, command, "/health", volumes)
+    folder = tmp_path_factory.mktemp("serve")
+    command = [*serve(folder), "--max-upload-mb", "64"]
+    running = start(folder, models, command, "/health", volumes)
     yield running
     stop(running)
 

@@ -27,7 +27,9 @@ def assert_problem(answer: requests.Response, status: int, code: str) -> dict[st
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    assert set(problem) == {"type", "title", "status", "detail", "code", "expected", "got", "action"}
+    assert set(problem) == {
+        "type", "title", "status", "detail", "code", "expected", "got", "action", "request_id",
+    }  # fmt: skip
     assert (problem["status"], problem["code"]) == (status, code)
     assert "Traceback" not in answer.text
     return dict(problem)
@@ -189,17 +191,57 @@ def test_an_upload_that_is_too_large_is_refused_while_it_comes(server: Server) -
     assert server.settled() == []
 
 
-def test_a_file_that_is_no_volume_fails_the_job_and_nothing_else(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_no_volume_is_refused_before_it_is_queued(server: Server, tmp_path: Path) -> None:
     broken = tmp_path / "broken.nii"
     broken.write_bytes(b"not a volume" * 40)
-    job_id = server.submit({"model": "toy-denoise"}, {"image": broken}).json()["id"]
-    job = server.wait(job_id)
-    assert (job["state"], job["error"]["code"]) == ("failed", "input-refused")
-    assert job["error"]["title"]
-    assert_problem(server.get(f"/jobs/{job_id}/results/image"), 409, "not-ready")
-    assert_problem(server.get(f"/jobs/{job_id}/report"), 409, "not-ready")
+    assert_problem(server.submit({"model": "toy-denoise"}, {"image": broken}), 422, "input-refused")
+    assert server.get("/jobs").json()["jobs"] == []
     assert server.settled() == []
-    server.delete(f"/jobs/{job_id}")
+
+
+def test_a_submit_under_the_same_key_makes_one_job(server: Server, volumes: dict[str, Path]) -> None:
+    def submit(key: str, kind: str, **more: object) -> requests.Response:
+        parts = {
+            "request": (None, json.dumps({"model": "toy-denoise", "settings": EXACT, **more})),
+            "image": (f"x.{kind}", volumes[kind].read_bytes()),
+        }
+        return server.post("/jobs", files=parts, headers={"Idempotency-Key": key})
+
+    first = submit("key-1", "nii")
+    again = submit("key-1", "nii")
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["location"] == first.headers["location"]
+    assert_problem(submit("key-1", "nii", seed=1), 422, "key-reused")
+    assert_problem(submit("key-1", "nrrd"), 422, "key-reused")
+    assert_problem(submit("two words", "nii"), 422, "usage")
+    assert submit("key-2", "nii").status_code == 202
+    assert len(server.get("/jobs").json()["jobs"]) == 2
+    done = server.wait(first.json()["id"])
+    assert submit("key-1", "nii").json()["results"] == done["results"], "also when it is done"
+    for job in server.get("/jobs").json()["jobs"]:
+        server.delete(f"/jobs/{job['id']}")
+    assert server.settled() == []
+
+
+def test_results_are_compressed_for_the_transfer_only_when_asked(
+    server: Server, volumes: dict[str, Path]
+) -> None:
+    job = server.wait(server.submit(TRANSLATE, {"T1": volumes["nii"]}).json()["id"])
+    address = f"/jobs/{job['id']}/results/T2"
+    plain = server.get(address)
+    assert "content-encoding" not in plain.headers, "though the client says that it takes gzip"
+    packed = server.get(address, params={"encoding": "gzip"}, stream=True)
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.raw.read(decode_content=False)) == plain.content
+    zstandard = pytest.importorskip("zstandard", reason="zstd needs the package zstandard")
+    packed = server.get(address, params={"encoding": "zstd"}, stream=True)
+    assert packed.headers["content-encoding"] == "zstd"
+    raw = packed.raw.read(decode_content=False)
+    assert len(raw) < len(plain.content)
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(raw) == plain.content
+    assert_problem(server.get(address, params={"encoding": "br"}), 422, "usage")
+    server.delete(f"/jobs/{job['id']}")
 
 
 def test_a_refused_input_has_a_report_that_says_why(server: Server, tmp_path: Path) -> None:

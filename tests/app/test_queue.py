@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,21 @@ import pytest
 
 from medgan_core.errors import CancelledError, InputError
 from medgan_core.monitor import Progress
+from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.queue import JobQueue
-from monailabel_app.jobs.store import MemoryStore
-from monailabel_app.jobs.work import Results, Work
-from monailabel_app.problems import BusyError, NotFoundError
+from monailabel_app.jobs.retention import Retention
+from monailabel_app.jobs.run import Run
+from monailabel_app.jobs.store import Store
+from monailabel_app.jobs.work import Channel, Paused, Results, Study
+from monailabel_app.problems import (
+    BusyError,
+    KeyReusedError,
+    NotFoundError,
+    StateError,
+    StorageFullError,
+    WorkerDiedError,
+)
 
 
 class Gate:
@@ -27,30 +38,48 @@ class Gate:
 
     def __init__(self) -> None:
         self.open, self.order = threading.Event(), []  # type: tuple[threading.Event, list[str]]
+        self.stopped = threading.Event()
 
     def start(self) -> None:
         """Nothing to start."""
 
     def stop(self) -> None:
-        self.open.set()
+        self.stopped.set()
 
     def status(self) -> dict[str, Any]:
         return {"device": self.device, "state": "idle", "pid": None}
 
-    def run(
-        self, job: Job, *, progress: Callable[[Progress], None], cancelled: Callable[[], bool]
-    ) -> Results:
+    def run(self, job: Job, channel: Channel) -> Results:
         self.order.append(job.id)
-        progress(Progress(0.5, "half", 1.0, 1.0))
-        while not (cancelled() or self.open.wait(0.01)):
-            pass
-        if cancelled():
+        channel.progress(Progress(0.5, "half", 1.0, 1.0))
+        if isinstance(job.work, Batch):
+            return self.batch(job, channel)
+        while not (channel.cancelled() or self.open.wait(0.01)):
+            if self.stopped.is_set():
+                raise WorkerDiedError("Stopped")
+        if channel.cancelled():
             raise CancelledError()
         if job.work.model == "refused":
             raise InputError("No", expected="a", got="b", action="c")
         if job.work.model == "broken":
             raise ZeroDivisionError("oh")
+        (job.folder / "results").mkdir(parents=True, exist_ok=True)
+        (job.folder / "results" / "image.nii").write_bytes(b"0" * 100)
         return Results({"image": "image.nii"}, "pass")
+
+    def batch(self, job: Job, channel: Channel) -> Results:
+        """One study after the other, until somebody else waits; dies of the study ``deadly``."""
+        for study in job.studies:
+            if study.state == "queued":
+                channel.study(replace(study, state="running"))
+                while not self.open.wait(0.01):
+                    pass
+                if study.image == "deadly":
+                    raise WorkerDiedError("Killed")
+                channel.study(replace(study, state="done", results={study.image: "x.nii"}))
+                if channel.wanted():
+                    raise Paused
+        return Results({"all": "x.nii"}, "pass")
 
 
 @pytest.fixture
@@ -59,17 +88,24 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-def queue(gate: Gate) -> Iterator[JobQueue]:
-    queue = JobQueue(MemoryStore(), [gate], limit=3)
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+@pytest.fixture
+def queue(gate: Gate, store: Store) -> Iterator[JobQueue]:
+    queue = JobQueue(store, [gate], limit=3)
     queue.start()
     yield queue
+    gate.open.set()
     queue.stop()
 
 
-def job(folder: Path, name: str, model: str = "any", **more: Any) -> Job:
-    (folder / name / "inputs").mkdir(parents=True)
-    (folder / name / "inputs" / "image.nii").write_bytes(b"0")
-    return Job(id=name, work=Work(model=model, inputs={}), folder=folder / name, **more)
+def job(store: Store, name: str, model: str = "any", **more: Any) -> Job:
+    folder = store.place(name)
+    (folder / "inputs").mkdir(parents=True)
+    (folder / "inputs" / "image.nii").write_bytes(b"0" * 10)
+    return Job(id=name, folder=folder, **{"work": Run(model=model), **more})
 
 
 def started(gate: Gate, count: int = 1) -> None:
@@ -79,26 +115,28 @@ def started(gate: Gate, count: int = 1) -> None:
         time.sleep(0.005)
 
 
-def test_first_come_first_served_within_the_limit(queue: JobQueue, gate: Gate, tmp_path: Path) -> None:
-    queue.submit(job(tmp_path, "a"))
+def test_jobs_of_a_client_keep_their_order_within_a_limit(queue: JobQueue, gate: Gate, store: Store) -> None:
+    queue.submit(job(store, "a"))
     started(gate)
     for name in "bcd":
-        queue.submit(job(tmp_path, name))
+        queue.submit(job(store, name))
     with pytest.raises(BusyError, match="full"):
-        queue.submit(job(tmp_path, "e"))
+        queue.submit(job(store, "e"))
     assert [queue.document(queue.get(n))["position"] for n in "abcd"] == [None, 1, 2, 3]
+    queue.submit(job(store, "f", client="another"))
+    assert [doc["position"] for doc in queue.documents(queue.jobs())] == [None, 2, 3, 4, 1]
     gate.open.set()
-    assert [queue.wait(n, 10).state for n in "abcd"] == ["done"] * 4
-    assert gate.order == ["a", "b", "c", "d"]
-    assert not list(tmp_path.glob("[abcd]/inputs")), "uploads are deleted with the end of the job"
+    assert [queue.wait(n, 10).state for n in "abcdf"] == ["done"] * 5
+    assert gate.order == ["a", "f", "b", "c", "d"]
+    assert not list(store.folder.glob("jobs/[abcdf]/inputs")), "uploads are deleted with the end of the job"
 
 
 def test_failures_are_problem_documents_and_do_not_stop_the_queue(
-    queue: JobQueue, gate: Gate, tmp_path: Path
+    queue: JobQueue, gate: Gate, store: Store
 ) -> None:
     gate.open.set()
     for name in ("refused", "broken", "fine"):
-        queue.submit(job(tmp_path, name, name))
+        queue.submit(job(store, name, name))
     refused, broken, fine = (queue.wait(n, 10) for n in ("refused", "broken", "fine"))
     assert refused.error is not None
     assert (refused.state, refused.error["code"], refused.error["status"]) == ("failed", "input-refused", 422)
@@ -108,15 +146,15 @@ def test_failures_are_problem_documents_and_do_not_stop_the_queue(
     assert fine.document(None)["fraction"] == 1.0
 
 
-def test_watchers_hear_of_every_change_until_they_leave(queue: JobQueue, gate: Gate, tmp_path: Path) -> None:
+def test_watchers_hear_of_every_change_until_they_leave(queue: JobQueue, gate: Gate, store: Store) -> None:
     heard: list[str] = []
-    watched = job(tmp_path, "a")
+    watched = job(store, "a")
     end = queue.watch("a", lambda: heard.append(queue.get("a").state))
     queue.submit(watched)
     started(gate)
     queue.cancel("a")
     assert queue.wait("a", 10).state == "cancelled"
-    assert heard[0] == "running"
+    assert heard[:2] == ["queued", "running"]
     assert heard[-1] == "cancelled"
     end()
     count = len(heard)
@@ -127,25 +165,113 @@ def test_watchers_hear_of_every_change_until_they_leave(queue: JobQueue, gate: G
     assert not watched.folder.exists()
 
 
-def test_finished_jobs_expire_with_their_files(queue: JobQueue, tmp_path: Path) -> None:
-    store = MemoryStore()
-    old = job(tmp_path, "old", state="done", finished=datetime.now(UTC) - timedelta(hours=2))
-    new = job(tmp_path, "new", state="done", finished=datetime.now(UTC))
+def test_finished_jobs_expire_with_their_files(store: Store) -> None:
+    old = job(store, "old", state="done", finished=datetime.now(UTC) - timedelta(hours=2))
+    new = job(store, "new", state="done", finished=datetime.now(UTC))
     store.put(old)
     store.put(new)
-    JobQueue(store, [], keep_s=3600).sweep()
+    JobQueue(store, [], retention=Retention(keep_s=3600)).sweep()
     assert [kept.id for kept in store.jobs()] == ["new"]
     assert not old.folder.exists()
     assert new.folder.exists()
 
 
-def test_stopping_cancels_what_waits_and_what_runs(gate: Gate, tmp_path: Path) -> None:
-    queue = JobQueue(MemoryStore(), [gate])
+def test_the_oldest_result_makes_room_and_what_cannot_fit_is_refused(gate: Gate, store: Store) -> None:
+    gate.open.set()
+    queue = JobQueue(store, [gate], retention=Retention(quota=250))
     queue.start()
-    queue.submit(job(tmp_path, "a"))
-    started(gate)
-    queue.submit(job(tmp_path, "b"))
+    for name in "abc":
+        queue.submit(job(store, name))
+        assert queue.wait(name, 10).state == "done"
+    assert [kept.id for kept in queue.jobs()] == ["b", "c"], "three results of 100 bytes do not fit"
+    assert not store.place("a").exists()
+    with pytest.raises(StorageFullError, match="no room"), queue.room(251):
+        pass
+    assert [kept.id for kept in queue.jobs()] == ["b", "c"], "nothing goes for what does not fit anyhow"
+    with queue.room(150):
+        assert [kept.id for kept in queue.jobs()] == ["c"]
+        with pytest.raises(StorageFullError), queue.room(101):
+            pass
     queue.stop()
-    assert [queue.wait(n, 5).state for n in "ab"] == ["cancelled", "cancelled"]
+
+
+def test_the_same_request_under_the_same_key_is_the_same_job(
+    queue: JobQueue, gate: Gate, store: Store
+) -> None:
+    first = queue.submit(job(store, "a", client="x", key="k", digest="1"))
+    assert queue.submit(job(store, "b", client="x", key="k", digest="1")).id == first.id == "a"
+    with pytest.raises(KeyReusedError):
+        queue.submit(job(store, "c", client="x", key="k", digest="2"))
+    assert queue.submit(job(store, "d", client="y", key="k", digest="2")).id == "d"
+    gate.open.set()
+    queue.remove("a")
+    assert queue.submit(job(store, "e", client="x", key="k", digest="2")).id == "e"
+
+
+def test_a_batch_makes_way_between_its_studies(queue: JobQueue, gate: Gate, store: Store) -> None:
+    batch = Batch(model="m", images={name: f"{name}.nii" for name in ("p", "q", "r")})
+    queue.submit(job(store, "batch", work=batch, client="x"))
+    started(gate)
+    queue.submit(job(store, "quick", client="y"))
+    gate.open.set()
+    assert queue.wait("batch", 10).state == "done"
+    assert gate.order == ["batch", "quick", "batch"]
+    assert [study.state for study in queue.get("batch").studies] == ["done"] * 3
+
+
+def test_a_study_that_kills_the_worker_is_left_out(queue: JobQueue, gate: Gate, store: Store) -> None:
+    gate.open.set()
+    batch = Batch(model="m", images={name: f"{name}.nii" for name in ("p", "deadly", "r")})
+    queue.submit(job(store, "batch", work=batch))
+    done = queue.wait("batch", 10)
+    assert done.state == "done"
+    assert [study.state for study in done.studies] == ["done", "failed", "done"]
+    assert done.studies[1].error is not None
+    assert done.studies[1].error["code"] == "worker-died"
+
+
+def test_stopping_interrupts_what_can_be_resubmitted_later(gate: Gate, store: Store) -> None:
+    queue = JobQueue(store, [gate])
+    queue.start()
+    queue.submit(job(store, "a"))
+    started(gate)
+    queue.submit(job(store, "b"))
+    queue.stop()
+    assert [queue.wait(n, 5).state for n in "ab"] == ["interrupted", "interrupted"]
     with pytest.raises(BusyError):
-        queue.submit(job(tmp_path, "c"))
+        queue.submit(job(store, "c"))
+    (store.place("stray") / "inputs").mkdir(parents=True)
+
+    store, gate = Store(store.folder), Gate()
+    gate.open.set()
+    queue = JobQueue(store, [gate])
+    queue.start()
+    assert [kept.state for kept in queue.jobs()] == ["interrupted", "interrupted"]
+    assert sorted(path.name for path in (store.folder / "jobs").iterdir()) == ["a", "b"]
+    assert (store.place("a") / "inputs" / "image.nii").is_file()
+    assert queue.resubmit("a").state == "queued"
+    assert queue.wait("a", 10).state == "done"
+    with pytest.raises(StateError):
+        queue.resubmit("a")
+    queue.stop()
+
+
+def test_what_a_killed_server_left_running_is_interrupted(store: Store) -> None:
+    half = job(store, "a", state="running", started=datetime.now(UTC))
+    (half.folder / "results" / "001").mkdir(parents=True)
+    (half.folder / "results" / "002").mkdir()
+    (half.folder / "results" / "T2.nii").write_bytes(b"half")
+    studies = (
+        Study(image="p", state="done", results={"001/T2": "001/T2.nii"}),
+        Study(image="q", state="running"),
+    )
+    batch = Batch(model="m", images={"p": "p.nii", "q": "q.nii"})
+    store.put(replace(half, work=batch, studies=studies, results={"001/T2": "001/T2.nii"}))
+    store.close()
+    queue = JobQueue(Store(store.folder), [])
+    queue.start()
+    left = queue.get("a")
+    assert (left.state, [study.state for study in left.studies]) == ("interrupted", ["done", "queued"])
+    assert [path.name for path in (half.folder / "results").iterdir()] == ["001"]
+    assert (half.folder / "inputs" / "image.nii").is_file()
+    queue.stop()

@@ -187,7 +187,7 @@ def test_stock_endpoints_are_there_and_confined(server: Server, volumes: dict[st
     assert server.get("/logs/", params={"html": "false"}).status_code == 200
     assert server.post("/activelearning/random", json={}).json()["id"] in ("head", "packed")
     assert server.get("/train/").status_code == 404, "nothing is being trained"
-    assert server.get("/datastore/image", params={"image": "nobody"}).json()["code"] == "not-found"
+    assert server.get("/datastore/image", params={"image": "nobody"}).json()["code"] == "unknown-image"
 
 
 def test_a_stored_label_keeps_its_floats(server: Server, volumes: dict[str, Path]) -> None:

@@ -26,7 +26,27 @@ def body(parts: dict[str, tuple[str | None, bytes]], *, end: bytes = b"--\r\n") 
     return text + b"--" + BOUNDARY + end
 
 
-def receive(folder: Path, content: bytes, *, cuts: list[int] | None = None, limit: int = 1 << 20) -> Form:
+def volume(voxels: bytes) -> bytes:
+    """A MetaImage of one row of voxels."""
+    lines = (
+        "ObjectType = Image",
+        "NDims = 3",
+        f"DimSize = {len(voxels)} 1 1",
+        "BinaryData = True",
+        "ElementType = MET_UCHAR",
+        "ElementDataFile = LOCAL",
+    )
+    return "".join(f"{line}\n" for line in lines).encode() + voxels
+
+
+def receive(
+    folder: Path,
+    content: bytes,
+    *,
+    cuts: list[int] | None = None,
+    limit: int = 1 << 20,
+    series: str | None = None,
+) -> Form:
     """What the server makes of a body that arrives in pieces."""
     edges = [0, *sorted(c % (len(content) + 1) for c in cuts or []), len(content)]
     pieces = [content[a:b] for a, b in pairwise(edges)]
@@ -38,21 +58,22 @@ def receive(folder: Path, content: bytes, *, cuts: list[int] | None = None, limi
 
     kind = b"multipart/form-data; boundary=" + BOUNDARY
     scope = {"type": "http", "method": "POST", "headers": [(b"content-type", kind)]}
-    return asyncio.run(receive_form(Request(scope, next_message), folder, limit=limit))
+    return asyncio.run(receive_form(Request(scope, next_message), folder, limit=limit, series=series))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    content=st.binary(max_size=300) | st.just(b"\r\n--" + BOUNDARY[:-1] + b"\r\n" * 9),
+    voxels=st.binary(min_size=1, max_size=300) | st.just(b"\r\n--" + BOUNDARY[:-1] + b"\r\n" * 9),
     cuts=st.lists(st.integers(0, 2000), max_size=8),
 )
 def test_the_file_is_what_was_sent_however_it_was_cut(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, cuts: list[int]
+    tmp_path_factory: pytest.TempPathFactory, voxels: bytes, cuts: list[int]
 ) -> None:
-    folder = tmp_path_factory.mktemp("upload")
-    form = receive(folder, body({"request": (None, b"{}"), "T1": ("A.NII.GZ", content)}), cuts=cuts)
+    folder, content = tmp_path_factory.mktemp("upload"), volume(voxels)
+    form = receive(folder, body({"request": (None, b"{}"), "T1": ("A.MHA", content)}), cuts=cuts)
     assert form.texts == {"request": "{}"}
-    assert form.files == {"T1": folder / "T1.nii.gz"}
+    assert form.files == {"T1": folder / "T1.mha"}
+    assert form.names == {"T1": "A.MHA"}
     assert form.files["T1"].read_bytes() == content
 
 
@@ -76,3 +97,40 @@ def test_a_form_that_cannot_be_taken_is_refused_inside_its_folder(
     with pytest.raises(error):
         receive(tmp_path / "inputs", content, limit=1000)
     assert {path.parent for path in tmp_path.rglob("*") if path.is_file()} <= {tmp_path / "inputs"}
+
+
+def test_a_header_that_claims_too_much_is_refused_before_the_voxels_are_touched(tmp_path: Path) -> None:
+    for claim in (b"DimSize = 4096 4096 4096", b"DimSize = 5 1 1"):
+        content = volume(b"1234").replace(b"DimSize = 4 1 1", claim)
+        with pytest.raises(InputError):
+            receive(tmp_path / claim.decode()[10:13], body({"T1": ("a.mha", content)}))
+
+
+def slices(count: int, content: bytes = b"DICM") -> bytes:
+    parts = body({"files": ("../a.dcm", content)}, end=b"").removesuffix(b"--" + BOUNDARY)
+    return parts * count + b"--" + BOUNDARY + b"--\r\n"
+
+
+def test_slices_of_a_series_become_files_of_a_folder_under_names_of_the_servers(tmp_path: Path) -> None:
+    form = receive(tmp_path, slices(3), series="files")
+    assert form.files == {"files": tmp_path / "files"}
+    assert sorted(path.name for path in form.files["files"].iterdir()) == [
+        "00001.dcm",
+        "00002.dcm",
+        "00003.dcm",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (slices(11, b"0" * 100), TooLargeError),
+        (slices(5001, b""), UsageError),
+        (slices(2).replace(b"../a.dcm", b"a.mha", 1), UsageError),
+        (body({f"p{n}": ("a.mha", volume(b"1")) for n in range(17)}), UsageError),
+        (body({f"p{n}": (None, b"") for n in range(17)}), UsageError),
+    ],
+)
+def test_floods_of_parts_are_refused(tmp_path: Path, content: bytes, error: type[MedganError]) -> None:
+    with pytest.raises(error):
+        receive(tmp_path, content, series="files", limit=1000)

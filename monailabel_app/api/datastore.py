@@ -1,0 +1,131 @@
+"""Putting images and labels into the store, at MONAI Label's addresses.
+
+MONAI Label's own endpoints write whatever comes into the temporary folder and leave it there when something
+fails. These answer the same requests with bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse
+from monailabel.utils.others.generic import file_checksum
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+from monailabel_app.access import Client, client_of
+from monailabel_app.api.receiving import checked, one_file, params, received
+from monailabel_app.api.schemas import PROBLEMS
+from monailabel_app.api.uploads import Form
+from monailabel_app.problems import NotFoundError, UnknownImageError
+from monailabel_app.service import Service, service_of
+
+router = APIRouter(prefix="/datastore", tags=["Datastore"], responses=PROBLEMS)
+Served = Annotated[Service, Depends(service_of)]
+Asker = Annotated[Client, Depends(client_of)]
+_ID = re.compile(r"[^\W_][^/\\:*?\"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,127}")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+
+
+_SUMS = ("SHA256", "SHA512", "MD5")
+_INFO: dict[str, Any] = {
+    "requestBody": {
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {"type": "object", "properties": {"info": {"type": "string"}}}
+            }
+        }
+    }
+}
+
+
+def form_with(part: str) -> dict[str, Any]:
+    """OpenAPI's description of a form with one file, and parameters as JSON text."""
+    properties = {part: {"type": "string", "format": "binary"}, "params": {"type": "string"}}
+    schema = {"type": "object", "required": [part], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+@router.put("/", include_in_schema=False)
+@router.put("/image", openapi_extra=form_with("file"), summary="Store an image")
+async def add_image(request: Request, service: Served, client: Asker, image: str = "") -> dict[str, str]:
+    """Store a volume under an id (default: its file name without ending)."""
+    async with received(request, service) as form:
+        path = one_file(form, "file")
+        name = PurePosixPath(form.names["file"].replace("\\", "/")).name
+        image_id = checked(image or name[: -len("".join(path.suffixes))], _ID, "image id")
+        about = {**params(form), "user": client.name}
+        stored = await run_in_threadpool(service.app.datastore().add_image, image_id, str(path), about)
+    return {"image": stored}
+
+
+@router.put("/image/info", openapi_extra=_INFO, status_code=200, summary="Describe an image")
+async def describe_image(request: Request, service: Served, image: str) -> None:
+    """Add to what is noted about a stored image."""
+    about = params(await _fields(request), "info")
+    await run_in_threadpool(service.app.datastore().update_image_info, image, about)
+
+
+@router.put("/label/info", openapi_extra=_INFO, status_code=200, summary="Describe a label")
+async def describe_label(request: Request, service: Served, label: str, tag: str) -> None:
+    """Add to what is noted about a stored label."""
+    about = params(await _fields(request), "info")
+    await run_in_threadpool(service.app.datastore().update_label_info, label, tag, about)
+
+
+@router.head("/image", summary="Is the image there?", responses=PROBLEMS)
+def check_image(image: str, service: Served, check_sum: str | None = None) -> None:
+    """The image is there, and has this sum (``SHA256:...``, ``SHA512:...``, ``MD5:...``) if one is given."""
+    path = service.stored(image)
+    if check_sum is not None:
+        kind, _, wanted = check_sum.rpartition(":")
+        if (kind or "SHA256") not in _SUMS or file_checksum(str(path), algo=kind or "SHA256") != wanted:
+            raise UnknownImageError(
+                "The stored image has another sum",
+                expected="a sum that begins with " + ", ".join(f"{sum_}:" for sum_ in _SUMS),
+                got=ascii(check_sum)[:200],
+                action="store the image again",
+            )
+
+
+@router.get("/dataset", response_class=FileResponse, summary="Download images with their final labels")
+def download_dataset(service: Served, limit_cases: Annotated[int | None, Query(ge=1)] = None) -> FileResponse:
+    """A ZIP archive of the images that have a final label, with those."""
+    store = service.app.datastore()
+    if not store.datalist():
+        raise NotFoundError(
+            "There is nothing to download",
+            expected="images with a final label",
+            got="none",
+            action="label an image first",
+        )
+    path = store.get_dataset_archive(limit_cases)
+    clean = BackgroundTask(Path(path).unlink, missing_ok=True)
+    return FileResponse(path, media_type="application/zip", filename="dataset.zip", background=clean)
+
+
+@router.get("/image", response_class=FileResponse, summary="Download an image")
+def download_image(image: str, service: Served) -> FileResponse:
+    """The file as it is stored."""
+    path = service.stored(image)
+    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+
+@router.put("/label", openapi_extra=form_with("label"), summary="Store a label")
+async def save_label(request: Request, service: Served, image: str, tag: str = "final") -> dict[str, Any]:
+    """Store a label map, or any volume, of a stored image under a tag."""
+    tag = checked(tag or "final", _TAG, "tag")
+    async with received(request, service) as form:
+        path, about = one_file(form, "label"), params(form)
+        label = await run_in_threadpool(service.app.datastore().save_label, image, str(path), tag, about)
+        told = await run_in_threadpool(service.app.on_save_label, image, label)
+    return {**(told or {}), "image": image, "label": label}
+
+
+async def _fields(request: Request) -> Form:
+    """The texts of a form of either kind; its body is small (`monailabel_app.bodies`)."""
+    async with request.form(max_files=0, max_fields=8) as found:
+        return Form(texts={key: value for key, value in found.items() if isinstance(value, str)})

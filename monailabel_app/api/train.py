@@ -1,0 +1,120 @@
+"""MONAI Label's ``/train`` through the queue: the task a stock client sees is a job of the job API."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from medgan_core.errors import UsageError
+from medgan_core.training import RECIPES, train
+from monailabel_app.access import Client, client_of
+from monailabel_app.api.schemas import PROBLEMS
+from monailabel_app.api.stock_tasks import StockTasks, Task
+from monailabel_app.jobs.job import Job
+from monailabel_app.jobs.training import Training
+from monailabel_app.problems import UnknownModelError
+from monailabel_app.service import Service, service_of
+
+router = APIRouter(prefix="/train", tags=["Train"], responses=PROBLEMS)
+Served = Annotated[Service, Depends(service_of)]
+Asker = Annotated[Client, Depends(client_of)]
+
+
+class TrainingRequest(BaseModel):
+    """What a training may be told; what else stock clients send is ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    settings: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="settings of the recipe, as `medgan train --set` takes them"
+    )
+    data: str = Field(
+        "", description="a folder below the studies folder; the studies folder itself by default"
+    )
+    max_minutes: float | None = Field(None, gt=0, description="stop, resumable, after so long")
+
+
+@router.get("/", response_model=Task | list[Task], summary="State of the last training")
+async def status(service: Served, all: bool = False, check_if_running: bool = False) -> Task | list[Task]:
+    """The last training, or all of them; 404 when there is none."""
+    return StockTasks(service, "train").status(all=all, running=check_if_running)
+
+
+@router.post("/{model}", response_model=Task, summary="Train a recipe")
+async def run(
+    model: str,
+    service: Served,
+    client: Asker,
+    params: Annotated[dict[str, Any] | None, Body()] = None,
+    run_sync: bool = False,
+    enqueue: bool = False,
+) -> Task:
+    """Queue a training; the task's id is a job's, with progress and cancel. Another one waits its turn."""
+    job_id, folder = service.place()
+    work = await run_in_threadpool(_work, service, model, params or {}, job_id)
+    tasks = StockTasks(service, "train")
+    return await tasks.submit(
+        Job(id=job_id, work=work, folder=folder, client=client.identity), wait=run_sync, enqueue=enqueue
+    )
+
+
+@router.delete("/", response_model=Task | None, summary="Stop the running training")
+def stop(service: Served) -> Task | None:
+    """Cancel the training that runs; nothing happens when none does."""
+    return StockTasks(service, "train").stop()
+
+
+def _work(service: Service, model: str, params: dict[str, Any], job_id: str) -> Training:
+    if model not in RECIPES:
+        raise UnknownModelError(
+            f"There is no recipe called {model[:64]!r}",
+            expected="one of " + ", ".join(RECIPES),
+            got=model[:64],
+            action="choose a recipe from the list",
+        )
+    try:
+        asked = TrainingRequest.model_validate(params)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise UsageError(
+            f"The request is not valid at {'.'.join(map(str, first['loc']))!r}",
+            expected=first["msg"],
+            got=repr(first.get("input"))[:200],
+            action="correct the JSON; docs/rest.md lists its fields",
+        ) from error
+    data, out = _data(service, asked.data), service.private / "runs" / job_id
+    # A wrong setting is refused now, not when its turn comes.
+    train(model, data=data, out=out, settings=_texts(asked.settings), dry_run=True, preset="cpu")
+    return Training(
+        model=model,
+        settings=_texts(asked.settings),
+        data=str(data),
+        out=str(out),
+        max_minutes=asked.max_minutes,
+    )
+
+
+def _texts(settings: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in settings.items()}
+
+
+def _data(service: Service, name: str) -> Path:
+    """The data set's folder: the studies folder or one below it, by a plain relative name."""
+    studies = service.options.studies
+    remote = studies.startswith(("http://", "https://"))
+    if not remote and re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_. -]*(/|$))*", name):
+        base = Path(studies).resolve()
+        folder = (base / name).resolve()
+        if folder.is_relative_to(base) and folder.is_dir():
+            return folder
+    raise UsageError(
+        "The training's data set cannot be used",
+        expected="a folder below the studies folder, with manifest.csv or in BIDS layout",
+        got="a DICOMweb server" if remote else name[:200],
+        action="put the data set into the studies folder of the server",
+    )

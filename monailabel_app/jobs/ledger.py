@@ -1,0 +1,132 @@
+"""The life of jobs on record: every change is stored and told to whoever watches; files follow."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from monailabel_app.jobs import files
+from monailabel_app.jobs.job import Job
+from monailabel_app.jobs.retention import Retention
+from monailabel_app.jobs.store import Store
+from monailabel_app.jobs.watchers import Watchers
+from monailabel_app.problems import NotFoundError, ServerEndedError, StorageFullError, problem
+
+
+class Ledger:
+    """Jobs with their files; safe to use from several threads.
+
+    Args:
+        store: where jobs are remembered.
+        retention: how long jobs are kept, and how much room they may take.
+    """
+
+    def __init__(self, store: Store, retention: Retention) -> None:
+        self.store, self._retention = store, retention
+        # Notified at every change of any job.
+        self.changed = threading.Condition()
+        self._watchers, self._reserved = Watchers(), 0
+        # Told of every change of any job (audit, metrics); must not block.
+        self.listeners: list[Callable[[Job], None]] = []
+        self.watch = self._watchers.add
+
+    def recover(self) -> None:
+        """Mark what an earlier server left undone as interrupted, and clean up after it."""
+        for job in self.store.jobs():
+            if not job.final:
+                self.interrupt(job.id)
+        files.remove_strays(self.store)
+        self.sweep()
+
+    def put(self, job: Job) -> Job:
+        """Record a job, or its change."""
+        with self.changed:
+            self.store.put(job)
+            self.changed.notify_all()
+        for listener in self.listeners:
+            listener(job)
+        self._watchers.alert(job.id)
+        return job
+
+    def update(self, job_id: str, **changes: Any) -> None:
+        """Record a change; nothing happens when the job was removed meanwhile."""
+        with self.changed, contextlib.suppress(NotFoundError):
+            self.put(replace(self.store.get(job_id), **changes))
+
+    def finish(self, job_id: str, **changes: Any) -> None:
+        """Record the end of a job; its uploads go, and what it has half done."""
+        with contextlib.suppress(NotFoundError):
+            job = replace(self.store.get(job_id), **changes)
+            # Not under the lock: polls need it, and a disk may be slow.
+            files.remove_inputs(job)
+            if job.state != "done":
+                files.remove_half_done(job)
+            size = files.size_of(job.folder)
+            self.update(job_id, finished=datetime.now(UTC), size=size, **changes)
+
+    def interrupt(self, job_id: str) -> None:
+        """The server ends, or has ended: the uploads stay, so that the job can be resubmitted."""
+        with self.changed, contextlib.suppress(NotFoundError):
+            job = self.store.get(job_id)
+            files.remove_half_done(job)
+            studies = tuple(replace(s, state="queued") if s.state == "running" else s for s in job.studies)
+            ended = ServerEndedError(
+                "The server ended before the job was done",
+                expected="a job that is done",
+                got="an end of the server",
+                action="resubmit the job; its inputs are kept",
+            )
+            job = replace(job, state="interrupted", finished=datetime.now(UTC), error=problem(ended))
+            self.put(replace(job, progress=None, studies=studies))
+
+    def forget(self, job: Job) -> None:
+        """Remove a job and its files."""
+        with self.changed:
+            self.store.remove(job.id)
+            self.changed.notify_all()
+        files.remove_all(job)
+        self._watchers.alert(job.id)
+
+    def sweep(self) -> None:
+        """Remove finished jobs that were kept long enough."""
+        for job in self._retention.expired(self.store.jobs()):
+            self.forget(job)
+
+    def make_room(self, size: int, *, sparing: str = "") -> None:
+        """Remove the oldest finished jobs (but the one to spare) until so many more bytes fit.
+
+        Raises:
+            StorageFullError: when they do not fit, whatever is removed.
+        """
+        with self.changed:
+            jobs, free = self.store.jobs(), files.free_bytes(self.store.folder)
+            victims = self._retention.victims(jobs, size + self._reserved, free=free, sparing=sparing)
+            if victims is None:
+                raise StorageFullError(
+                    "The server has no room for the job's files",
+                    expected=f"at most {self._retention.quota / 1e6:,.0f} MB of uploads and results together",
+                    got=f"{size / 1e6:,.1f} MB more, with {free / 1e6:,.0f} MB left on the disk",
+                    action="delete jobs that are not needed, or start the server with a larger --quota-gb",
+                )
+            for job in victims:
+                self.forget(job)
+
+    @contextlib.contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Keep so many bytes free for an upload while it comes.
+
+        Raises:
+            StorageFullError: when they do not fit, whatever is removed.
+        """
+        with self.changed:
+            self.make_room(size)
+            self._reserved += size
+        try:
+            yield
+        finally:
+            with self.changed:
+                self._reserved -= size

@@ -1,0 +1,79 @@
+"""A training as a job: it keeps its state, makes way for others, and goes on from there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from medgan_core import engine
+from medgan_core.errors import CancelledError
+from medgan_core.training import train
+from monailabel_app.jobs.work import Channel, Paused, Results, Study, Work, write_report
+
+_STRETCH_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Work):
+    """A recipe over the studies of a folder.
+
+    Args:
+        model: name of the recipe.
+        settings: of the recipe, as text.
+        data: folder with a manifest, or of a BIDS data set.
+        out: run folder; it stays when the job is removed, as `medgan publish` reads it.
+        max_minutes: stop, resumable, after so long; None for the recipe's own end.
+    """
+
+    kind: ClassVar[str] = "train"
+
+    data: str
+    out: str
+    max_minutes: float | None = None
+
+    def perform(
+        self, session: engine.Session, folder: Path, channel: Channel, studies: Sequence[Study]
+    ) -> Results:
+        """Train, from the state in the run folder if there is one.
+
+        Raises:
+            Paused: when another client waits and this stretch was long enough to be worth its start.
+            MedganError: as `medgan_core.training.train` does.
+        """
+        out, begin = Path(self.out), time.monotonic()
+
+        def makes_way() -> bool:
+            return time.monotonic() - begin > _STRETCH_S and channel.wanted()
+
+        try:
+            said = train(
+                self.model,
+                data=Path(self.data),
+                out=out,
+                settings={key: str(value) for key, value in self.settings.items()},
+                resume=out.exists(),
+                max_minutes=self.max_minutes,
+                preset="cpu" if session.device == "cpu" else "gpu",
+                # A worker has no children: the server could not end them with it.
+                workers=0,
+                progress=channel.progress,
+                cancel=lambda: channel.cancelled() or makes_way(),
+            )
+        except CancelledError:
+            if channel.cancelled():
+                raise
+            raise Paused from None
+        state = "finished" if said.startswith("finished") else "stopped before its end, resumable"
+        row = {"name": "Training", "value": state, "unit": "", "limit": "", "verdict": "not assessed"}
+        write_report(
+            folder,
+            {
+                "verdict": "not assessed",
+                "rows": [row],
+                "provenance": {"recipe": self.model, "settings": dict(self.settings), "run": out.name},
+            },
+        )
+        return Results({}, "not assessed")

@@ -1,0 +1,89 @@
+"""Jobs on a local Ray with two workers: the same results, progress, cancel and deaths."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medgan_core import io
+from monailabel_app.jobs.batch import Batch
+from monailabel_app.jobs.job import Job
+from monailabel_app.jobs.queue import JobQueue
+from monailabel_app.jobs.run import Run
+from monailabel_app.jobs.store import Store
+from monailabel_app.jobs.worker import Setup
+from tests.app.conftest import EXACT
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
+SLOW = {"model": "slow-denoise", "settings": EXACT}
+
+
+@pytest.fixture(scope="module")
+def queue(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobQueue]:
+    from monailabel_app.jobs.ray_executor import RayExecutor
+
+    ray.init(address="local", num_cpus=2, log_to_driver=False, include_dashboard=False)
+    setup = Setup(device="cpu", models=(models,))
+    executors = [RayExecutor(setup, address="local") for _ in range(2)]
+    queue = JobQueue(Store(tmp_path_factory.mktemp("ray")), executors)
+    queue.start()
+    yield queue
+    queue.stop()
+    ray.shutdown()
+
+
+def submit(queue: JobQueue, tmp_path: Path, name: str, work: Run | Batch) -> None:
+    queue.submit(Job(id=name, work=work, folder=tmp_path / name))
+
+
+def halfway(queue: JobQueue, *names: str) -> None:
+    deadline = time.monotonic() + 240
+    while not all((p := queue.get(name).progress) and p.stage == "network" for name in names):
+        assert not any(queue.get(name).final for name in names)
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_run_gives_its_files_back(queue: JobQueue, volumes: dict[str, Path], tmp_path: Path) -> None:
+    inputs = {"image": str(volumes["nii"])}
+    submit(queue, tmp_path, "run", Run(model="toy-denoise", inputs=inputs, settings=EXACT))
+    done = queue.wait("run", 240)
+    assert (done.state, done.device) == ("done", "ray:cpu"), done.error
+    result = io.read(done.folder / "results" / done.results["image"])
+    assert result.geometry.close_to(io.read(volumes["nii"]).geometry)
+    assert np.isfinite(result.data).all()
+    assert (done.folder / "results" / "report.json").is_file()
+
+
+def test_two_jobs_run_at_once_are_watched_and_cancelled_within_a_second(
+    queue: JobQueue, volumes: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in "ab":
+        submit(queue, tmp_path, name, Run(**SLOW, inputs={"image": str(volumes["large"])}))
+    halfway(queue, "a", "b")
+    for name in "ab":
+        begin = time.monotonic()
+        queue.cancel(name)
+        assert queue.wait(name, 10).state == "cancelled"
+        assert time.monotonic() - begin < 1.5
+
+
+def test_a_killed_actor_fails_its_job_and_is_replaced(
+    queue: JobQueue, volumes: dict[str, Path], tmp_path: Path
+) -> None:
+    submit(queue, tmp_path, "doomed", Run(**SLOW, inputs={"image": str(volumes["large"])}))
+    halfway(queue, "doomed")
+    busy = next(e for e in queue._executors if e.status()["state"] == "busy")
+    ray.kill(busy._actor)  # type: ignore[attr-defined]
+    failed = queue.wait("doomed", 30)
+    assert failed.error is not None
+    assert (failed.state, failed.error["code"]) == ("failed", "worker-died")
+    images = {name: str(volumes["nii"]) for name in ("p", "q")}
+    submit(queue, tmp_path, "batch", Batch(model="toy-denoise", images=images, settings=EXACT))
+    done = queue.wait("batch", 240)
+    assert [study.state for study in done.studies] == ["done", "done"], done.error
+    assert sorted(done.results) == ["001/image", "001/trust", "002/image", "002/trust"]
