@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo serve test lint types tests test-core clean
+.PHONY: install demo serve systems test lint types tests test-core clean
 
 install: $(VENV)/installed
 
@@ -20,6 +20,10 @@ demo: install
 
 serve: install
 	$(BIN)/medgan serve
+
+# Trains every system on real volumes (hours; goes on where it stopped) and writes docs/systems.md.
+systems: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.systems --runs runs/systems --out docs
 
 test: lint types tests
 

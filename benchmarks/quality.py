@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -25,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import judging, tables
 from benchmarks.cohort import FOLD_NAMES, Patient, patients
+from benchmarks.kept import kept
 from medgan_core import engine
 from medgan_core.data.manifest import Manifest
 from medgan_core.errors import MedganError, ModelError
@@ -60,21 +60,8 @@ class Cache:
     ) -> list[dict[str, Any]]:
         """The records of that name and key, made and kept when they are not there."""
         path = self._folder / (name.replace("/", "_") + ".json")
-        key = {"protocol": PROTOCOL, **key}
-        if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["key"] == key:
-                return list(kept["records"])
-        begin = time.monotonic()
-        records = [record.to_dict() for record in make()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"key": key, "records": records}, indent=1), encoding="utf-8")
-        os.replace(partial, path)
-        print(
-            f"{name}: {len(records)} records in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True
-        )
-        return records
+        found = kept(path, {"protocol": PROTOCOL, **key}, lambda: [record.to_dict() for record in make()])
+        return list(found)
 
 
 class Judge:
@@ -130,14 +117,15 @@ class Judge:
                 got="only the shipped weights, which saw every patient",
                 action="train the fold first",
             )
-        weights = registry.card(MODELS[task]).weights.sha256
+        card = registry.card(MODELS[task])
+        made_by = {"weights": card.weights.sha256, "views": card.views}
         kind = "shipped" if self.arguments.shipped else "fold"
         apply = self._apply(task, patient.fold)
         if task == "translation":
-            name, key = f"translation-{kind}-{patient.name}", {"weights": weights}
-            return self._cache.records(name, key, lambda: judging.translate_by_model(patient, apply))
+            name = f"translation-{kind}-{patient.name}"
+            return self._cache.records(name, made_by, lambda: judging.translate_by_model(patient, apply))
         name = f"denoising-{kind}-{patient.name}{self._suffix()}"
-        key = {"weights": weights, "levels": list(self.levels)}
+        key = {**made_by, "levels": list(self.levels)}
         return self._cache.records(name, key, lambda: judging.denoise_by_model(patient, apply, self.levels))
 
     def _apply(self, task: str, fold: str) -> judging.Apply:

@@ -100,10 +100,15 @@ def monai(
     overlap: float,
     slices: int,
 ) -> Callable[[], NDArray[np.float32]]:
-    """MONAI's inferer over the slabs of each slice, torch float32; gives (channels, i, j, k)."""
-    device = next(network.parameters()).device
-    volume, multiple = torch.from_numpy(array).to(device), int(network.multiple)
-    whole = [-(-n // multiple) * multiple for n in array.shape[1:3]]
+    """MONAI's inferer over the slabs of each slice, torch float32; gives (channels, i, j, k).
+
+    It gets slices padded to the network's multiple as the engine pads them, so that both compute the same.
+    """
+    device, multiple = next(network.parameters()).device, int(network.multiple)
+    rows, columns = array.shape[1:3]
+    whole = [-(-n // multiple) * multiple for n in (rows, columns)]
+    padding = ((0, 0), (0, whole[0] - rows), (0, whole[1] - columns), (0, 0))
+    volume = torch.from_numpy(np.pad(array, padding, mode="edge")).to(device)
     window = whole if roi is None else [min(roi, n) for n in whole]
     inferer = SlidingWindowInferer(window, sw_batch_size=4, overlap=overlap, mode="gaussian")
     flags = presence if network.presence else None
@@ -114,7 +119,7 @@ def monai(
             for start in range(0, array.shape[3], slices):
                 index = range(start, min(start + slices, array.shape[3]))
                 out.append(inferer(inference.slabs(volume, index, network.slices, flags), network))
-            return torch.cat(out).permute(1, 2, 3, 0).cpu().numpy()
+            return torch.cat(out)[..., :rows, :columns].permute(1, 2, 3, 0).cpu().numpy()
 
     return run
 

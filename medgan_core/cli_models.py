@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from medgan_core import results
 from medgan_core.command import Device, Json, Settings, exit_status, pairs
 from medgan_core.console import following, interruptible, print_report, print_rows
-from medgan_core.errors import MedganError
+from medgan_core.errors import MedganError, UsageError
 
 Name = Annotated[str, typer.Argument(help="Name of a model (see: medgan models).")]
 
@@ -86,25 +87,51 @@ def run(
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Name of a model, or of a run's folder.")],
+    model: Annotated[str, typer.Argument(help="Name of a model, or a run's folder.")],
     data: Annotated[Path, typer.Option(help="Folder with manifest.csv.")],
-    split: Annotated[str, typer.Option(help="Which patients: such as val.")] = "val",
+    split: Annotated[str | None, typer.Option(help="Patients to measure a model on; by default val.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model's quality on patients of a split."""
+    """Measure a model on patients of a split, or a run by its recipe's figures on those it left out."""
     with exit_status(), interruptible() as cancel:
-        from medgan_core import evaluation
+        from medgan_core.training import folder
 
-        with following() as progress:
-            rows = evaluation.evaluate(model, data=data, split=split, progress=progress, cancel=cancel)
+        if folder.is_run(Path(model)):
+            told, rows = _validated(Path(model), data, split, cancel)
+        else:
+            from medgan_core import evaluation
+
+            with following() as progress:
+                rows = evaluation.evaluate(
+                    model, data=data, split=split or "val", progress=progress, cancel=cancel
+                )
+            told = rows
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "evaluation.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+            results.make_folder(out)
+            (out / "evaluation.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         if as_json:
-            print(json.dumps(rows, indent=2))
+            print(json.dumps(told, indent=2))
         else:
             print_rows(rows, empty="No patient in this split.")
+
+
+def _validated(
+    run: Path, data: Path, split: str | None, cancel: Callable[[], bool]
+) -> tuple[Any, list[dict[str, Any]]]:
+    """A run's own validation, as JSON types and as rows."""
+    from medgan_core.training.validating import validate
+
+    if split is not None:
+        raise UsageError(
+            "A run is judged on the patients that its training left out",
+            expected="no --split",
+            got=split,
+            action="leave --split out, or publish the run and evaluate the model",
+        )
+    with following() as progress:
+        found = validate(run, data=data, progress=progress, cancel=cancel)
+    return dataclasses.asdict(found), [dict(row) for row in found.rows()]
 
 
 def publish(

@@ -20,6 +20,9 @@ from medgan_core.data.stacks import Stack
 from medgan_core.data.windows import Augmentation, window
 from medgan_core.errors import UsageError
 
+KINDS = ("without-lesion", "with-lesion")
+"""What the images of the two classes are called; a patch's label is an index into it."""
+
 _STRIDE = 2
 _ATTEMPTS = 20
 

@@ -137,6 +137,9 @@ def train(
         progress=progress,
         cancel=cancel,
     )
+    served = out / "models" / recipe
+    if finished and served.is_dir():
+        return f"finished: the model is in {served}"
     if finished:
-        return f"finished: the model is in {out / 'models' / recipe}"
+        return f"finished: the networks are in {out / 'networks'}; for a first look: medgan compare {out}"
     return "stopped before the end: go on with --resume"

@@ -79,10 +79,15 @@ def resolved(run: Path) -> dict[str, Any]:
         UsageError: when the folder holds no run.
     """
     file = run / _RECIPE
-    if not file.is_file():
+    if not is_run(run):
         raise UsageError("This is no run folder", expected="a folder that medgan train wrote", got=run.name)
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
+
+
+def is_run(run: Path) -> bool:
+    """Whether a folder holds a run."""
+    return (run / _RECIPE).is_file()
 
 
 def is_done(run: Path) -> bool:
@@ -108,8 +113,8 @@ def done(run: Path) -> dict[str, Any]:
     return found
 
 
-def metrics(run: Path, kind: str) -> list[dict[str, Any]]:
-    """The lines of one kind in ``metrics.jsonl``, in order.
+def metrics(run: Path, kind: str = "") -> list[dict[str, Any]]:
+    """The lines of one kind in ``metrics.jsonl``, or all of them, in order.
 
     A last line without its end is one that the run is writing, or was when it was ended: it is left out.
     """
@@ -118,7 +123,16 @@ def metrics(run: Path, kind: str) -> list[dict[str, Any]]:
         return []
     whole, _, _ = file.read_text(encoding="utf-8").rpartition("\n")
     lines = [json.loads(line) for line in whole.splitlines()]
-    return [line for line in lines if line["kind"] == kind]
+    return [line for line in lines if kind in ("", line["kind"])]
+
+
+def stopped(run: Path) -> str:
+    """What the watch ended a run for, or "" when the run is finished or can go on."""
+    lines = metrics(run)
+    if is_done(run) or not lines or lines[-1]["kind"] != "watch":
+        return ""
+    spent = lines[-1]["rollbacks"] >= resolved(run)["rollbacks"] or not (run / "good.json").is_file()
+    return str(lines[-1]["trouble"]) if spent else ""
 
 
 def networks(run: Path) -> dict[str, dict[str, Tensor]]:

@@ -101,10 +101,10 @@ class _Session:
         if processes.first:
             folder.claim(out, resolved, data, resume=resume)
         self.best, self.stale = math.inf, 0
+        self.watch = Watch()
         if resume:
             self._take_up(State.load(out))
         self.journal = Journal(out, write=processes.first)
-        self.watch = Watch()
         self.right: float | None = None
         self._clock = time.monotonic()
 
@@ -245,7 +245,8 @@ class _Session:
 
     def _state(self) -> State:
         tree = self.run.state()
-        tree["counters"] |= {"stale": self.stale, "best": None if math.isinf(self.best) else self.best}
+        best = None if math.isinf(self.best) else self.best
+        tree["counters"] |= {"stale": self.stale, "best": best, "varied": self.watch.varied}
         return State(tree)
 
     def _take_up(self, state: State | None) -> None:
@@ -254,6 +255,7 @@ class _Session:
         self.run.restore(state.tree)
         counters: Mapping[str, Any] = state.tree["counters"]
         self.stale = int(counters["stale"])
+        self.watch.varied = bool(counters.get("varied", False))  # states of before have none
         self.best = math.inf if counters["best"] is None else float(counters["best"])
 
     def _count_time(self) -> None:

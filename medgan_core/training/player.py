@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,6 +28,7 @@ class Player:
         betas: decay of the optimiser's moments.
         steps: per update of the run, each on a batch of its own.
         phase: share of the run from which on it moves, and at which it stops, for trainings in stages.
+        options: of the optimiser, by the names of its arguments.
     """
 
     name: str
@@ -37,29 +39,30 @@ class Player:
     betas: tuple[float, float] = (0.9, 0.99)
     steps: int = 1
     phase: tuple[float, float] = (0.0, 1.0)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 Parameters = list[nn.Parameter]
 
 
 def _adamw(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(own, lr=lr, weight_decay=1e-4, betas=player.betas)
+    return torch.optim.AdamW(own, lr=lr, weight_decay=1e-4, betas=player.betas, **player.options)
 
 
 def _adam(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(own, lr=lr, betas=player.betas)
+    return torch.optim.Adam(own, lr=lr, betas=player.betas, **player.options)
 
 
 def _rmsprop(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(own, lr=lr, alpha=player.betas[1])
+    return torch.optim.RMSprop(own, lr=lr, alpha=player.betas[1], **player.options)
 
 
 def _conjugate(player: Player, own: Parameters, _: Parameters, lr: float) -> torch.optim.Optimizer:
-    return ConjugateGradient(own, lr=lr)
+    return ConjugateGradient(own, lr=lr, **player.options)
 
 
 def _acgd(player: Player, own: Parameters, against: Parameters, lr: float) -> torch.optim.Optimizer:
-    return ACGD(own, against, lr=lr)
+    return ACGD(own, against, lr=lr, **player.options)
 
 
 OPTIMISERS: dict[str, Callable[[Player, Parameters, Parameters, float], torch.optim.Optimizer]] = {

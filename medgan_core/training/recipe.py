@@ -17,7 +17,7 @@ from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.player import Player
 
 if TYPE_CHECKING:
-    from medgan_core.card import ModelCard, Training
+    from medgan_core.card import Figure, ModelCard, Training
 
 Batch = dict[str, Tensor]
 Logs = Mapping[str, float | Tensor]
@@ -122,6 +122,15 @@ class Recipe:
     def card(self, training: Training) -> ModelCard | None:
         """The card of the finished model, without its figures; None when nothing is served."""
         return None
+
+    def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
+        """What the card of a published run says of its quality.
+
+        Args:
+            numbers: of the validation of the weights that are served.
+            command: that trained the run.
+        """
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from medgan_core.training.processes import Processes
 from medgan_core.training.recipe import Findings, Recipe
 from medgan_core.training.state import plain_state, restore
 
-_VALIDATION_SEED = 7919
+VALIDATION_SEED = 7919
 
 
 class Run:
@@ -76,7 +76,7 @@ class Run:
         moment = Moment.at(
             self.step,
             self.recipe.updates,
-            seed=(self.recipe.seed, _VALIDATION_SEED),
+            seed=(self.recipe.seed, VALIDATION_SEED),
             device=self.device,
         )
         with self.average.applied(), torch.no_grad():

@@ -15,18 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from medgan_core import io, provenance, results
-from medgan_core.engine import Session
 from medgan_core.errors import ModelError
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.training import RECIPES, folder
+from medgan_core.training.finished import Finished
 from medgan_core.training.journal import write_grid
-from medgan_core.training.moment import Moment
-from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Recipe
 from medgan_core.volume import Geometry, Volume
 
-_AT_ONCE = 16
-_SAMPLE_SEED = 104729
 _COLUMNS, _SHOWN = 8, 32
 
 
@@ -65,22 +61,14 @@ def sample(
         ModelError: when what it draws is not finite.
         CancelledError: when cancelled.
     """
-    recipe = folder.rebuilt(run, recipes)
-    modules = folder.trained(run, recipe)
-    place = torch.device(Session(device).device)
-    networks = Networks({k: m.to(place) for k, m in modules.items()}, place, mixed=False)
-    updates = int(folder.done(run)["updates"])
-    drawn: dict[str, list[Tensor]] = {}
+    opened = Finished.open(run, device=device, recipes=recipes)
+    recipe = opened.recipe
     monitor = Monitor(progress, cancel)
-    with monitor.stage(f"sampling {recipe.name}", 1.0), torch.no_grad():
-        for first in range(0, count, _AT_ONCE):
-            monitor.step(first / count)
-            moment = Moment.at(updates, recipe.updates, seed=(_SAMPLE_SEED, seed, first), device=place)
-            for name, part in recipe.sample(networks, min(_AT_ONCE, count - first), moment).items():
-                drawn.setdefault(name, []).append(part.cpu())
-    images = {name: _finite(name, torch.cat(parts)) for name, parts in drawn.items()}
+    with monitor.stage(f"sampling {recipe.name}", 1.0):
+        drawn = opened.draw(count, seed=seed, monitor=monitor)
+    images = {name: _finite(name, part) for name, part in drawn.items()}
     results.make_folder(out)
-    made = _provenance(run, recipe, seed=seed, device=str(place))
+    made = _provenance(run, recipe, seed=seed, device=str(opened.device))
     told: dict[str, Any] = {
         "command": f"medgan sample {run.name} --count {count} --seed {seed} --out {out.name}",
         "run": run.name,

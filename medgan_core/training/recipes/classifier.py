@@ -15,14 +15,15 @@ from medgan_core.networks.image_classifier import ImageClassifier
 from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
-from medgan_core.training.recipe import Batch, Findings, Logs, Supervised
+from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches
+from medgan_core.training.recipes.downstream import Downstream
 from medgan_core.training.recipes.generation import rows
-from medgan_core.training.recipes.patches import brain_patches
+from medgan_core.training.recipes.patches import brain_patches, patch_size
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classifier(Supervised):
+class Classifier(Downstream):
     """Cross-entropy of two classes, without and with a lesion: a stand-in for a diagnosis.
 
     Args:
@@ -59,15 +60,21 @@ class Classifier(Supervised):
 
     def samples(self, data: Path, *, validation: bool) -> Samples:
         """Patches with and without a lesion."""
-        return brain_patches(
-            data,
-            contrast=self.contrast,
-            spatial_dims=self.spatial_dims,
-            lesions=self.lesions,
-            fold=self.fold,
-            seed=self.seed,
-            validation=validation,
-        )
+
+        def real() -> Samples:
+            return brain_patches(
+                data,
+                contrast=self.contrast,
+                spatial_dims=self.spatial_dims,
+                lesions=self.lesions,
+                fold=self.fold,
+                seed=self.seed,
+                validation=validation,
+            )
+
+        if validation:
+            return real()
+        return self.training(real, size=patch_size(self.spatial_dims), keys=("image", "lesion"))
 
     def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """Cross-entropy, and the share of patches told right."""

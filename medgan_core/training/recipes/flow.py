@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from medgan_core.data.lesions import KINDS
 from medgan_core.errors import UsageError
 from medgan_core.losses.flow import TIMES, flow_batch
 from medgan_core.networks.flow_sampling import STEPS, follow_flow
@@ -31,9 +32,6 @@ from medgan_core.training.recipes.shapes import (
 
 MODEL = "model"
 CONDITIONS = ("none", "class", "map")
-KINDS = ("without-lesion", "with-lesion")
-"""Names of the images of each class."""
-
 _TESTED = 32
 
 Condition = dict[str, Tensor]

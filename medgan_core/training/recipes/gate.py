@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medgan_core import io, networks
+from medgan_core import networks
 from medgan_core.card import Architecture, Domain, ModelCard, Port, Training, Weights
 from medgan_core.data.augmentation import scanner_effects
-from medgan_core.data.manifest import Manifest
+from medgan_core.data.cases import label_maps
 from medgan_core.data.noise import rician, smooth_field
 from medgan_core.data.simulation import Head, signals, tissue_map
 from medgan_core.data.slabs import CONTRASTS
-from medgan_core.data.studies import label_maps
 from medgan_core.data.tissues import EXTRA_CEREBRAL
+from medgan_core.data.training_set import open_training_set
 from medgan_core.preprocess import Preprocess
 from medgan_core.suitability import GATE_CLASSES, GATE_GRID, GATE_SPACING_MM, centred, coarse
 from medgan_core.training.networks import Forward
@@ -30,6 +30,7 @@ from medgan_core.training.recipes.brain_data import OTHER_ANATOMY, SOURCES
 from medgan_core.training.recipes.sources import generators
 
 _FINE_MM = 4
+_MOST_OTHERS = 60
 _BRAIN_COVERAGE = ("head", "brain")
 Small = NDArray[np.float32]
 
@@ -55,19 +56,22 @@ class Gate(Supervised):
 
     def samples(self, data: Path, *, validation: bool) -> GateSamples:
         """Simulated and real heads, and volumes that are none."""
-        manifest = Manifest.load(data)
+        held = open_training_set(data)
         split = "val" if validation else "train"
-        chosen = [s for s in manifest.studies if s.split == split]
-        maps = label_maps([s for s in chosen if s.labels and not s.images and s.coverage == "head"])
+        chosen = [s for s in held.studies if s.split == split]
+        mapped = [s for s in chosen if s.labels and not s.images and s.coverage == "head"]
+        maps = label_maps(held.case(s, ["labels"]) for s in mapped)
         heads: list[tuple[Small, int]] = []
         others: list[Small] = []
         for study in chosen:
-            for key, path in study.images.items():
-                head = study.coverage in _BRAIN_COVERAGE and key in CONTRASTS
-                if head:
-                    heads.append((coarse(io.read(path)), CONTRASTS.index(key)))
-                elif study.coverage not in _BRAIN_COVERAGE and len(others) < 60:
-                    others.append(coarse(io.read(path)))
+            brain = study.coverage in _BRAIN_COVERAGE
+            if not study.images or (not brain and len(others) >= _MOST_OTHERS):
+                continue
+            for key, image in held.case(study, study.images).images.items():
+                if brain and key in CONTRASTS:
+                    heads.append((coarse(image.volume()), CONTRASTS.index(key)))
+                elif not brain and len(others) < _MOST_OTHERS:
+                    others.append(coarse(image.volume()))
         return GateSamples(maps, heads, others, seed=self.seed + 1_000_003 * validation)
 
     def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:

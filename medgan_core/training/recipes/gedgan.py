@@ -11,6 +11,7 @@ name is known; this is the project's own definition, in two parts that can be sw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,10 +23,11 @@ from medgan_core.losses.adversarial import game_value
 from medgan_core.losses.structure_tensor import direction_field, structure_tensor
 from medgan_core.networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from medgan_core.training.moment import Moment
-from medgan_core.training.networks import Forward, Networks
+from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
 from medgan_core.training.recipe import Batch, Logs
 from medgan_core.training.recipes.adversarial import DISCRIMINATOR, GENERATOR, Adversarial
+from medgan_core.training.recipes.stabilised import Answer
 
 _FIELD_CHANNELS = {2: 2, 3: 6}
 _BOTH = "both"
@@ -42,6 +44,8 @@ class GEDGAN(Adversarial):
         structure: part 1.
         sigma: of the structure tensor, in mm.
         interaction: part 2: ``none`` (the players move in turn, with Adam), ``conjugate`` or ``competitive``.
+        solve_iterations: cap of the competitive step's linear solve (see `optimisers.acgd`).
+        solve_tolerance: residual at which it has converged.
     """
 
     name: ClassVar[str] = "gedgan"
@@ -50,6 +54,8 @@ class GEDGAN(Adversarial):
     structure: bool = True
     sigma: float = 1.5
     interaction: str = "competitive"
+    solve_iterations: int = 20
+    solve_tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
         if self.interaction not in _INTERACTIONS:
@@ -80,7 +86,16 @@ class GEDGAN(Adversarial):
     def players(self) -> tuple[Player, ...]:
         """Two in turn, or both at once."""
         if self.interaction == "competitive":
-            return (Player(name=_BOTH, networks=(GENERATOR,), against=(DISCRIMINATOR,), optimiser="acgd"),)
+            solve = {"iterations": self.solve_iterations, "tolerance": self.solve_tolerance}
+            return (
+                Player(
+                    name=_BOTH,
+                    networks=(GENERATOR,),
+                    against=(DISCRIMINATOR,),
+                    optimiser="acgd",
+                    options=solve,
+                ),
+            )
         if self.interaction == "none":
             return super().players()
         return (
@@ -93,8 +108,8 @@ class GEDGAN(Adversarial):
             Player(name=GENERATOR, networks=(GENERATOR,), optimiser="conjugate"),
         )
 
-    def judge(self, discriminator: Forward, images: Tensor, moment: Moment) -> Tensor:
-        """Logits of images beside their direction fields."""
+    def judge(self, discriminator: Callable[..., Answer], images: Tensor, moment: Moment) -> Answer:
+        """The answer to images beside their direction fields."""
         if self.structure:
             spacing = self.spacing_mm[: self.spatial_dims]
             field = direction_field(structure_tensor(images, spacing=spacing, sigma=self.sigma))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medgan_core.errors import UsageError
 from medgan_core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.recipe import Batch
 from medgan_core.training.recipes.adversarial import DISCRIMINATOR, GENERATOR, Adversarial
 from medgan_core.training.recipes.generation import to_signed
+from medgan_core.training.recipes.stabilised import Answer
 
 _INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
@@ -30,6 +33,15 @@ class Progressive(Adversarial):
     objective: str = "wasserstein"
     gradient_penalty: float = 10.0
     lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.feature_matching:
+            raise UsageError(
+                "The discriminator that grows gives no features to match",
+                expected="feature_matching 0",
+                got=str(self.feature_matching),
+                action="leave feature_matching out, or choose another recipe",
+            )
 
     def networks(self) -> dict[str, nn.Module]:
         """The two that grow."""
@@ -67,11 +79,10 @@ class Progressive(Adversarial):
         image: Tensor = generator(moment.normal(count, self.latent), stage=stage, alpha=alpha)
         return image
 
-    def judge(self, discriminator: Forward, images: Tensor, moment: Moment) -> Tensor:
-        """Logits of images of the stage."""
+    def judge(self, discriminator: Callable[..., Answer], images: Tensor, moment: Moment) -> Answer:
+        """The answer to images of the stage."""
         stage, alpha = self.stage(moment.done)
-        logits: Tensor = discriminator(images, stage=stage, alpha=alpha)
-        return logits
+        return discriminator(images, stage=stage, alpha=alpha)
 
     def sample(self, networks: Networks, count: int, moment: Moment) -> dict[str, Tensor]:
         """New images in [0, 1], of the full size whatever the stage."""

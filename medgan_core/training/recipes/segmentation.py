@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -15,8 +16,9 @@ from medgan_core.networks.segmentation_unet import SegmentationUNet
 from medgan_core.training.loading import Samples, collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
-from medgan_core.training.recipe import Batch, Findings, Logs, Supervised
+from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes.detecting import in_parts
+from medgan_core.training.recipes.downstream import Downstream
 from medgan_core.training.recipes.generation import rows
 from medgan_core.training.recipes.pictures import CLASSES, Pictures
 
@@ -24,7 +26,7 @@ _JUDGED = {2: 128, 3: 24}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segmentation(Pictures, Supervised):
+class Segmentation(Pictures, Downstream):
     """Dice and cross-entropy of the parts of the hippocampus, or of lesions in patches.
 
     Args:
@@ -54,6 +56,14 @@ class Segmentation(Pictures, Supervised):
         return SegmentationUNet(
             classes=self.classes, widths=self.widths, dropout=self.dropout, spatial_dims=self.spatial_dims
         )
+
+    def samples(self, data: Path, *, validation: bool) -> Samples:
+        """Images with label maps."""
+
+        def real() -> Samples:
+            return super(Segmentation, self).samples(data, validation=validation)
+
+        return real() if validation else self.training(real, size=self.size, keys=("image", "label"))
 
     def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """Dice and cross-entropy, and the share of labelled voxels told right."""

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medgan_core.data.manifest import Manifest, folds
-from medgan_core.data.slabs import MixedSlabs, RealSlabs, SimulatedSlabs, SlabSource
-from medgan_core.data.studies import heads, label_maps, prepare
+from medgan_core.data.cases import label_maps
+from medgan_core.data.slabs import CONTRASTS, MixedSlabs, RealSlabs, SimulatedSlabs, SlabSource
+from medgan_core.data.studies import heads, prepare
+from medgan_core.data.study import folds
+from medgan_core.data.training_set import open_training_set
 from medgan_core.preprocess import Preprocess
 
 
@@ -26,7 +28,7 @@ def brain_slabs(
     """Slabs for training, or of what is left out of it.
 
     Args:
-        data: folder with the manifest.
+        data: a manifest's folder, or a pack.
         slices: of a slab.
         size: pixels along its sides.
         real_share: probability of a real slab.
@@ -34,16 +36,17 @@ def brain_slabs(
         preprocess: of the model.
         validation: label maps of the validation split and the fold's patients instead.
     """
-    manifest = Manifest.load(data)
+    held = open_training_set(data)
     split = "val" if validation else "train"
-    maps = label_maps([s for s in manifest.select(labels=["labels"], coverage=["head"]) if s.split == split])
+    mapped = [s for s in held.select(labels=["labels"], coverage=["head"]) if s.split == split]
+    maps = label_maps(held.case(s, ["labels"]) for s in mapped)
     simulated = SimulatedSlabs(maps, slices=slices, size=size)
     if real_share <= 0:
         return simulated
-    everyone = heads(manifest)
+    everyone = heads(held)
     out = folds(everyone)[fold] if fold >= 0 else set()
     chosen = [s for s in everyone if (s.patient in out) == validation] or everyone
-    prepared = [prepare(s, preprocess) for s in chosen]
+    prepared = [prepare(held.case(s, CONTRASTS), preprocess) for s in chosen]
     real = RealSlabs(
         [p.array for p in prepared],
         [p.available for p in prepared],

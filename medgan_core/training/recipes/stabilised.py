@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from torch import Tensor
 
@@ -13,12 +14,15 @@ from medgan_core.losses.penalties import gradient_penalty_at, interpolate, zero_
 from medgan_core.networks.discriminator import Discriminator
 from medgan_core.training.diffaugment import Augmentation, DiffAugment
 from medgan_core.training.moment import Moment
-from medgan_core.training.networks import Forward, Networks
+from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
 from medgan_core.training.recipe import Logs, Recipe
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 _DECIDES_AT_ZERO = ("minimax", "non-saturating", "hinge")
+
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +104,9 @@ class Stabilised(Recipe):
         sigma = self.instance_noise * (1 - moment.done)
         return images + sigma * moment.normal(*images.shape) if sigma > 0 else images
 
-    def judge(self, discriminator: Forward, images: Tensor, moment: Moment) -> Tensor:
-        """Logits of what the discriminator sees."""
-        logits: Tensor = discriminator(images)
-        return logits
+    def judge(self, discriminator: Callable[..., Answer], images: Tensor, moment: Moment) -> Answer:
+        """What the discriminator answers to what it sees: logits, or also features where it is asked so."""
+        return discriminator(images)
 
     def discriminator_loss(
         self, networks: Networks, real: Tensor, fake: Tensor, moment: Moment, *, name: str = DISCRIMINATOR
@@ -142,9 +145,9 @@ class Stabilised(Recipe):
         if not self.feature_matching:
             return self.game.generator(self.judge(networks[name], seen, moment)), {}
         discriminator = cast("Discriminator", networks.exact(name))
-        judge = networks.call(discriminator.judge)
-        logits, features = judge(seen)
-        _, wanted = judge(self.seen(real, moment, augmentation))
+        with_features = networks.call(discriminator.judge)
+        logits, features = self.judge(with_features, seen, moment)
+        _, wanted = self.judge(with_features, self.seen(real, moment, augmentation), moment)
         match = paired_feature_matching if self.paired else mean_feature_matching
         matching = match(features, wanted)
         return self.game.generator(logits) + self.feature_matching * matching, {"features": matching}

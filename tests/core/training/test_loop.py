@@ -16,7 +16,7 @@ from medgan_core.training.loop import train
 from medgan_core.training.processes import Processes
 from medgan_core.training.recipe import Recipe
 from medgan_core.training.run import Run
-from tests.core.training.toys import Game, Line
+from tests.core.training.toys import Collapsing, Game, Line
 from tests.phantom import write_data_set
 
 
@@ -89,6 +89,19 @@ def test_a_run_gone_wrong_returns_to_its_last_good_weights_then_gives_up(data: P
     watched = folder.metrics(tmp_path, "watch")
     assert [line["step"] for line in watched] == [60, 60, 60]
     assert [line["rollbacks"] for line in watched] == [0, 1, 2]
+    assert "not finite" in folder.stopped(tmp_path)
+
+
+def test_a_collapse_counts_from_when_samples_were_varied_also_over_a_resume(
+    data: Path, tmp_path: Path
+) -> None:
+    recipe = Collapsing(rollbacks=0)
+    assert not run(recipe, data, tmp_path, max_minutes=0)
+    assert folder.metrics(tmp_path, "watch") == []
+    assert folder.stopped(tmp_path) == ""
+    with pytest.raises(ModelError, match="collapse"):
+        run(recipe, data, tmp_path, resume=True)
+    assert "collapse" in folder.stopped(tmp_path)
 
 
 def test_early_stopping_keeps_the_best_weights(data: Path, tmp_path: Path) -> None:

@@ -52,9 +52,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_served_brain_recipe_trains_and_leaves_a_model_that_loads(
     recipe: str, data: Path, tmp_path: Path
 ) -> None:
-    training.train(
+    said = training.train(
         recipe, data=data, out=tmp_path / "run", settings=TINY | SMALL[recipe], preset="cpu", workers=0
     )
+    assert "the model is in" in said
     model = Registry([tmp_path / "run" / "models"]).load(recipe)
     assert model.card.training.updates == 3
     assert model.card.training.recipe == recipe

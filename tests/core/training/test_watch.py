@@ -13,9 +13,17 @@ def test_a_number_that_is_not_finite_is_named() -> None:
     assert "swd" in Watch().trouble({"swd": float("nan"), "loss": 1.0})
 
 
-def test_samples_that_are_all_alike_are_a_collapse() -> None:
-    assert "collapse" in Watch().trouble({"diversity": 0.9, "diversity_real": 0.4})
-    assert Watch().trouble({"diversity": 0.9, "diversity_real": 0.85}) == ""
+def test_samples_that_become_all_alike_are_a_collapse() -> None:
+    watch = Watch()
+    assert watch.trouble({"diversity": 0.5, "diversity_real": 0.4}) == ""
+    assert "collapse" in watch.trouble({"diversity": 0.9, "diversity_real": 0.4})
+    assert watch.trouble({"diversity": 0.9, "diversity_real": 0.85}) == ""
+
+
+def test_samples_that_were_never_varied_have_not_collapsed() -> None:
+    watch = Watch()
+    assert watch.trouble({"diversity": 0.95, "diversity_real": 0.4}) == ""
+    assert watch.trouble({"diversity": 0.9, "diversity_real": 0.4}) == ""
 
 
 def test_a_discriminator_that_is_always_right_twice_in_a_row_is_saturated() -> None:

@@ -88,7 +88,7 @@ class Served(Tiny):
         return networks["denoise"]
 
     def card(self, training: Training) -> ModelCard | None:
-        return replace(Denoise(widths=(8, 16)).card(training), name=self.name)
+        return replace(Denoise(widths=(8, 16)).card(training), name=self.name, version="0.2.0")
 
 
 TABLE: dict[str, type[Recipe]] = {"tiny": Tiny, "served": Served}

@@ -67,6 +67,19 @@ class Line(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Collapsing(Line):
+    """Its samples are said to be alike, varied at updates 10 to 20, and alike again."""
+
+    name: ClassVar[str] = "collapsing"
+    validate_every: int = 5
+
+    def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
+        """The diversity of the update."""
+        alike = 0.2 if 10 <= moment.step <= 20 else 0.9
+        return Findings({"loss": 1.0, "diversity": alike, "diversity_real": 0.1})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Game(Line):
     """A generator that learns the mean of numbers, against a critic; the critic moves twice."""
 

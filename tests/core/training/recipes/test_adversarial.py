@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from medgan_core import training
 from medgan_core.errors import UsageError
 from medgan_core.training import RECIPES, folder, loop
 from medgan_core.training.moment import Moment
@@ -85,6 +86,23 @@ def test_both_parts_of_gedgan_are_switches(
     assert loop.train(recipe, data=data, out=tmp_path, command="none", workers=0)
     first = folder.networks(tmp_path)[DISCRIMINATOR]["shrink.0.first.parametrizations.weight.original"]
     assert first.shape[1] == (3 if structure else 1)
+
+
+def test_the_last_words_name_the_networks_where_no_model_is_served(data: Path, tmp_path: Path) -> None:
+    settings = {"updates": "2", "batch": "2", "validate_every": "5", "widths": "4,4,4,4"}
+    said = training.train("gan", data=data, out=tmp_path / "run", settings=settings, preset="cpu", workers=0)
+    assert "networks" in said
+    assert (tmp_path / "run" / "networks").is_dir()
+
+
+def test_gedgan_matches_features_of_what_its_discriminator_sees(data: Path, tmp_path: Path) -> None:
+    recipe = GEDGAN(interaction="none", feature_matching=1.0, widths=(8, 8, 8, 8), **SMALL)  # type: ignore[arg-type]
+    assert loop.train(recipe, data=data, out=tmp_path, command="none", workers=0)
+
+
+def test_the_network_that_grows_refuses_to_match_features() -> None:
+    with pytest.raises(UsageError, match="no features"):
+        Progressive(feature_matching=1.0)
 
 
 def test_gedgan_moves_both_players_by_one_competitive_step(data: Path, tmp_path: Path) -> None:

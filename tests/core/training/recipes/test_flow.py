@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from medgan_core.training.recipes.flow import KINDS, MODEL, Flow
+from medgan_core.data.lesions import KINDS
+from medgan_core.training.recipes.flow import MODEL, Flow
 from medgan_core.training.recipes.generation import to_signed
 from tests.core.training.recipes.subjects import moment, untrained
 

@@ -1,0 +1,34 @@
+"""What was judged once is kept: JSON files, each taken only when what it depends on is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def kept(file: Path, key: Mapping[str, Any], make: Callable[[], Any]) -> Any:
+    """What the file holds for this key; made and written when it holds none, or one for another key.
+
+    Args:
+        file: JSON; its folder is made.
+        key: what the judging depends on, as plain JSON types.
+        make: judges; gives plain JSON types.
+    """
+    wanted = json.loads(json.dumps(key))
+    if file.is_file():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found["key"] == wanted:
+            return found["records"]
+    begin = time.monotonic()
+    records = json.loads(json.dumps(make()))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps({"key": wanted, "records": records}, indent=1), encoding="utf-8")
+    os.replace(partial, file)
+    print(f"{file.stem}: judged in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    return records

@@ -1,0 +1,141 @@
+"""Unusual patches: f-AnoGAN against a variational autoencoder, principal components and brightness."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.baselines import pca, threshold
+from benchmarks.systems import heads
+from benchmarks.systems.judged import Bench
+from benchmarks.systems.patches import Patches, Scores, counted, judge, table
+from benchmarks.systems.section import Picture, Section, image_rows, upright, waiting
+from medgan_core.data.lesions import LesionPatches
+from medgan_core.data.stacks import FOREGROUND
+from medgan_core.training.finished import Finished
+from medgan_core.training.loading import collate
+from medgan_core.training.recipes import patches as real
+from medgan_core.training.recipes.beta_vae import BetaVAE
+from medgan_core.training.recipes.detecting import in_parts
+from medgan_core.training.recipes.f_anogan import FAnoGAN
+from medgan_core.training.recipes.generation import from_signed, to_signed
+
+TITLE = "Unusual patches"
+ANOGAN, VAE = "f-anogan", "beta-vae-patch"
+RUNS = (ANOGAN, VAE)
+PATCHES = 400
+COMPONENTS = 64
+"""Principal components of the linear autoencoder, as many as the codes of the networks have by default."""
+
+_SHOWN = 8
+_GAIN = 4.0
+
+
+def detection(bench: Bench) -> Section:
+    """AUROC and average precision over patches with and without a lesion."""
+    if missing := bench.runs.missing(RUNS):
+        return waiting(TITLE, missing)
+    recipe = cast("FAnoGAN", bench.runs.open(ANOGAN).recipe)
+    count = min(PATCHES, bench.images)
+    found = bench.judged("detection", lambda: _judged(bench, count), runs=RUNS, count=count)
+    scores = found["scores"]
+    best = max(scores, key=lambda name: float(scores[name]["auroc"]))
+    return Section(
+        title=TITLE,
+        parts=[
+            f"Which {recipe.contrast} patches show a lesion? {found['patches']}, left out of fold "
+            f"{recipe.fold}; half of the patches show one. Generator, autoencoder and components saw "
+            "lesion-free patches only. Most brains that openly licensed sets show are diseased, so these "
+            "patches come from patients with lesions elsewhere, and what is called usual may not be "
+            "healthy; nor is all that is unusual on the lesion maps (oedema, for one). The first interval "
+            "takes patches for independent, which those of one patient are not; the second draws whole "
+            "patients, and with so few of them it is coarse.",
+            f"f-AnoGAN: its score (equation 4). VAE: mean square error of the reconstruction. PCA: residual "
+            f"after {COMPONENTS} components, mean of its highest 1 %. deviation: distance from the median of "
+            "normal tissue, the same way. brightness: mean of the brightest 1 %, which is a threshold on the "
+            "intensity; within patients: its rank among the patches of the same patient. A score that "
+            "says nothing has 0.5 in both columns.",
+            table(scores),
+            f"The highest AUROC is that of {best}.",
+            _picture(bench),
+        ],
+        overview={
+            run: f"AUROC {scores[name]['auroc']:.2f} (brightness {scores['brightness']['auroc']:.2f})"
+            for run, name in zip(RUNS, ("f-AnoGAN", "VAE"), strict=True)
+        },
+        figures=found,
+    )
+
+
+def _judged(bench: Bench, count: int) -> dict[str, Any]:
+    run = bench.runs.open(ANOGAN)
+    recipe = cast("FAnoGAN", run.recipe)
+    patches = Patches.first(recipe.samples(bench.data, validation=True), count)
+    usual = recipe.samples(bench.data, validation=False)
+    normal = collate([usual[n] for n in range(count)])["image"].numpy()
+    scores = {
+        "f-AnoGAN": _anogan(run, patches),
+        "VAE": _autoencoder(bench.runs.open(VAE), patches),
+        **_without_networks(patches, normal[:, 0]),
+    }
+    return {"patches": counted(patches), "scores": {k: judge(patches, v) for k, v in scores.items()}}
+
+
+def _anogan(run: Finished, patches: Patches) -> Scores:
+    recipe = cast("FAnoGAN", run.recipe)
+    with torch.no_grad():
+        found = in_parts(
+            lambda x: recipe.score(run.networks, x), torch.from_numpy(patches.images), run.device
+        )
+    return found.double().numpy()
+
+
+def _autoencoder(run: Finished, patches: Patches) -> Scores:
+    recipe, images = cast("BetaVAE", run.recipe), torch.from_numpy(patches.images).clamp(0, 1)
+    with torch.no_grad():
+        made = in_parts(lambda x: recipe.reconstruct(run.networks, x), images, run.device)
+    return (made - images).square().flatten(1).mean(1).double().numpy()
+
+
+def _without_networks(patches: Patches, normal: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Scores]:
+    """Scores of what costs no network, fitted to lesion-free training patches (n, *size)."""
+    images = patches.images[:, 0]
+    inside = images > FOREGROUND
+    components = pca.fit(normal, rank=COMPONENTS)
+    residual = threshold.linear_residual(images, components, coefficients=components.rank)
+    tissue = threshold.NormalIntensity.fit(normal, normal > FOREGROUND)
+    brightness = patches.brightness()
+    return {
+        "PCA": threshold.patch_scores(residual, inside),
+        "deviation": threshold.patch_scores(tissue.deviation(images), inside),
+        "brightness": brightness,
+        "brightness within patients": patches.within_patients(brightness),
+    }
+
+
+def _picture(bench: Bench) -> Picture:
+    """Generated patches, and what the generator makes of patches of a simulated head with painted spots."""
+    run = bench.runs.open(ANOGAN)
+    recipe = cast("FAnoGAN", run.recipe)
+    head = heads.simulated(bench.data, [recipe.contrast], pixel_mm=real.PIXEL_MM, lesions=True)
+    h, w, slices = real.patch_size(3)
+    depth = slices if recipe.spatial_dims == 3 else 1
+    samples = real.Patches(LesionPatches([head], size=(h, w), depth=depth, validation=True))
+    given = collate([samples[n] for n in range(_SHOWN)])["image"].clamp(0, 1)
+    with torch.no_grad():
+        again = from_signed(recipe.again(run.networks, to_signed(given.to(run.device)))).cpu()
+    drawn = run.draw(_SHOWN)["image"]
+    rows: list[tuple[str, Tensor]] = [
+        ("generated", drawn),
+        ("simulated", given),
+        ("made of it", again),
+        (f"{_GAIN:.0f} x difference", _GAIN * (again - given).abs()),
+    ]
+    caption = (
+        "Patches that f-AnoGAN generates; patches of a simulated head, every second one with painted spots, "
+        "what the generator makes of them, and the difference."
+    )
+    return image_rows("detection", caption, [(label, upright(images, _SHOWN)) for label, images in rows])
