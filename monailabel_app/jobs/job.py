@@ -134,11 +134,17 @@ class Job:
     def _elapsed(self) -> float:
         if self.started is None:
             return 0.0
-        return round(((self.finished or datetime.now(UTC)) - self.started).total_seconds(), 3)
+        finished = self.finished or datetime.now(UTC)
+        return round((_whole(finished) - _whole(self.started)).total_seconds(), 3)
 
 
 def _of_study(study: Study) -> dict[str, Any]:
     return {**dataclasses.asdict(study), "results": list(study.results)}
+
+
+def _whole(moment: datetime) -> datetime:
+    """In whole milliseconds, as it lasts: a job is the same before and after a restart."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,11 @@ def test_a_study_that_is_refused_does_not_stop_the_others(server: Server) -> Non
     (server.studies / "bad.nii").write_bytes(b"no volume" * 100)
     params = {"images": ["bad", "head"], "settings": EXACT, "save_label": False}
     try:
+        # The store notices new files by itself, a moment later.
+        patience = time.monotonic() + 60
+        while "bad" not in server.get("/datastore/", params={"output": "all"}).json()["objects"]:
+            assert time.monotonic() < patience
+            time.sleep(0.1)
         task = server.post("/batch/infer/toy-denoise", json=params).json()
         job = server.wait(task["id"], timeout_s=240)
     finally:

@@ -35,7 +35,7 @@ def test_the_file_computes_what_the_network_does_for_any_size(toy_registry: Regi
 
     model = toy_registry.load("brain-mr-translate")
     made = write_onnx(model, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["brain-mr-translate-0.2.0.onnx"]
+    assert [p.name for p in tmp_path.iterdir()] == [f"brain-mr-translate-{model.card.version}.onnx"]
     assert len({one.shape for one in made.agreements}) == 2
     assert all(one.share <= LIMIT for one in made.agreements)
     runtime = Runtime(made.path)
