@@ -8,6 +8,7 @@ Messages are tuples over one pipe. To the worker: ``("run", id, work, folder, st
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import queue
@@ -64,9 +65,15 @@ def work_forever(pipe: Connection, setup: Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker = _Worker(pipe)
     session = setup.session()
+    for library in _NEEDED_BY_JOBS:
+        importlib.import_module(library)
     worker.send(("ready",))
     while True:
         worker.do(session, *worker.orders.get())
+
+
+_NEEDED_BY_JOBS = ("nibabel", "scipy.ndimage")
+"""The core imports these when they are needed; a person should not wait for that."""
 
 
 class _Worker:
