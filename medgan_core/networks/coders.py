@@ -55,6 +55,8 @@ class ConvolutionalDecoder(nn.Module):
         widths: channels at the full resolution, at 1/2, 1/4, ... of it.
         norm: see `layers.NORMALISATIONS`.
         spectral: spectral norm on every convolution.
+        smooth: interpolate linearly instead. Shortcuts of residual blocks pass a coarse grid on as it is, and
+            where only a discriminator teaches the network its blocks stay visible.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class ConvolutionalDecoder(nn.Module):
         *,
         norm: str = "none",
         spectral: bool = False,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
+        self.smooth = smooth
         self.steps = nn.ModuleList(
             ResidualBlock(spatial_dims, coarse, fine, norm=norm, spectral=spectral)
             for fine, coarse in reversed(list(pairwise(widths)))
@@ -77,6 +81,6 @@ class ConvolutionalDecoder(nn.Module):
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """(n, widths[-1], *coarse) to (n, out_channels, *size); coarse is `size` halved, rounding up."""
         for step, finer in zip(self.steps, pyramid(size, len(self.steps))[-2::-1], strict=True):
-            x = step(double(x, finer))
+            x = step(double(x, finer, smooth=self.smooth))
         out: Tensor = self.head(leaky(self.norm(x)))
         return out

@@ -194,6 +194,9 @@ def widened(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+_LINEAR = {2: "bilinear", 3: "trilinear"}
+
+
 def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU with `SLOPE`."""
     return functional.leaky_relu(x, SLOPE)
@@ -207,9 +210,13 @@ def halve(x: Tensor) -> Tensor:
     return _POOLS[x.dim() - 2](x, 2, ceil_mode=True)
 
 
-def double(x: Tensor, size: Sequence[int] | None = None) -> Tensor:
-    """Each voxel repeated twice along every axis, then cropped to `size` (default: not cropped)."""
-    x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+def double(x: Tensor, size: Sequence[int] | None = None, *, smooth: bool = False) -> Tensor:
+    """Twice as many voxels along every axis, then cropped to `size` (default: not cropped).
+
+    Voxels are repeated, or with `smooth` interpolated linearly.
+    """
+    mode = _LINEAR[x.dim() - 2] if smooth else "nearest"
+    x = functional.interpolate(x, scale_factor=2.0, mode=mode, align_corners=False if smooth else None)
     return x if size is None else crop(x, size)
 
 

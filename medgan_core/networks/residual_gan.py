@@ -16,7 +16,7 @@ _POOLINGS = {"sum": True, "mean": False}
 
 
 class ResidualGenerator(nn.Module):
-    """A linear layer to a coarse grid, then doubling and residual blocks up to the image.
+    """A linear layer to a coarse grid, then smooth doubling and residual blocks up to the image.
 
     Source: Miyato et al., "Spectral normalization for GANs", ICLR 2018, table 4. Pixel norm stands in for
     batch norm by default, so that a sample does not depend on the others of its batch.
@@ -54,7 +54,9 @@ class ResidualGenerator(nn.Module):
         self.latent, self.classes = (latent,), classes
         coarse = pyramid(self.size, len(widths) - 1)[-1]
         self.start = LatentGrid(latent, widths[-1], coarse, classes=classes, spectral=spectral)
-        self.decoder = ConvolutionalDecoder(spatial_dims, out_channels, widths, norm=norm, spectral=spectral)
+        self.decoder = ConvolutionalDecoder(
+            spatial_dims, out_channels, widths, norm=norm, spectral=spectral, smooth=True
+        )
         self.last = chosen(LAST, last, "last")()
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
