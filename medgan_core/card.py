@@ -17,6 +17,23 @@ Kind = Literal["image", "labels", "trust", "map"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Label:
+    """One value of a label map.
+
+    Args:
+        value: of its voxels; 0 is never a label.
+        name: that a person reads.
+        colour: ``#rrggbb`` in which it is shown.
+        snomed: code of the structure in SNOMED CT, for DICOM SEG; "" when there is none.
+    """
+
+    value: int
+    name: str
+    colour: str
+    snomed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Port:
     """One thing a model takes or gives.
 
@@ -29,6 +46,7 @@ class Port:
         unit: the scale of an output's voxels, in words.
         slice_factor: an output on a grid of its own has so many slices for each of the first input's, within
             the same outer faces; 1 is the first input's grid.
+        labels: of a label map, what its values mean; none for a mask, in which any value but 0 is inside.
     """
 
     key: str
@@ -37,6 +55,7 @@ class Port:
     required: bool = False
     unit: str = ""
     slice_factor: int = 1
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +78,19 @@ class Architecture:
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Where a volume lies that is made from nothing: axes along R, A, S, its middle at the origin.
+
+    Args:
+        shape: voxels along (R, A, S).
+        spacing_mm: of the voxels.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +174,8 @@ class ModelCard:
         description: two or three sentences for a person.
         task: what it does.
         inputs: what it takes; `min_inputs` of them must be given.
-        outputs: what it gives; with several image outputs a run asks for one by its key.
+        outputs: what it gives. A run asks for one of those of the first one's kind by its key; those of other
+            kinds (trust map, segmentation, uncertainty) come with it.
         architecture: the network.
         preprocess: from the source's grid to the network's and back.
         domain: what it was made for.
@@ -156,6 +189,7 @@ class ModelCard:
         min_inputs: how many inputs must be given at least.
         trust_calibration: factor that makes the predicted expected error right on left-out patients.
         views: 3 when predictions along all three axes are averaged where voxels are nearly cubes, else 1.
+        grid: of what is made when no input is given.
     """
 
     name: str
@@ -178,6 +212,7 @@ class ModelCard:
     min_inputs: int = 1
     trust_calibration: float = 1.0
     views: Literal[1, 3] = 1
+    grid: Grid | None = None
 
     @property
     def runnable(self) -> bool:
@@ -191,8 +226,16 @@ class ModelCard:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Keys of the outputs a run can be asked for (all but the trust map)."""
-        return tuple(port.key for port in self.outputs if port.kind != "trust")
+        """Keys of the outputs a run can be asked for: those of the first one's kind."""
+        return tuple(port.key for port in self.outputs if port.kind == self.outputs[0].kind)
+
+    def input(self, key: str) -> Port:
+        """The input of this key."""
+        return next(port for port in self.inputs if port.key == key)
+
+    def port(self, key: str) -> Port:
+        """The output behind a result's key, which may be numbered (``image-002``)."""
+        return next(p for p in self.outputs if key == p.key or key.startswith(f"{p.key}-"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

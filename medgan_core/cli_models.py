@@ -52,8 +52,8 @@ def run(
     model: Name,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     inputs: Annotated[
-        list[str], typer.Option("--input", metavar="KEY=PATH", help="A volume; may be repeated.")
-    ],
+        list[str] | None, typer.Option("--input", metavar="KEY=PATH", help="A volume; may be repeated.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Which output to make.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     count: Annotated[int, typer.Option(min=1, help="How many samples to draw.")] = 1,

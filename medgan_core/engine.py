@@ -20,6 +20,9 @@ from medgan_core.volume import Volume
 __all__ = ["Outcome", "RunOptions", "Session", "run"]
 
 
+Ready = inference.Compiled | inference.Whole
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run gives: volumes by key, and the report."""
@@ -33,7 +36,7 @@ class Loaded:
     """A model in memory, with its network made ready by back end and precision."""
 
     model: Model
-    compiled: dict[tuple[str, str], inference.Compiled] = field(default_factory=dict)
+    compiled: dict[tuple[str, str], Ready] = field(default_factory=dict)
 
     def size(self) -> int:
         """Bytes of the weights: once as loaded, and once more for every time it was made ready."""
@@ -72,11 +75,15 @@ class Session:
         """A model, loaded once for as long as it stays among the most recently used."""
         return self._load(name).model
 
-    def compiled(self, name: str, *, backend: str = "auto", precision: str = "auto") -> inference.Compiled:
-        """A model's network made ready for the device, once per back end and precision while it is loaded."""
+    def compiled(self, name: str, *, backend: str = "auto", precision: str = "auto") -> Ready:
+        """A model's network made ready for the device, once per back end and precision while it is loaded.
+
+        A gate's, which only answers other models, cannot be.
+        """
         loaded, key = self._load(name), (backend, precision)
         if key not in loaded.compiled:
-            loaded.compiled[key] = inference.prepare(
+            slabs = appliers.of(loaded.model.card).slabs
+            loaded.compiled[key] = (inference.prepare if slabs else inference.prepare_whole)(
                 loaded.model.network, device=self.device, backend=backend, precision=precision
             )
         return loaded.compiled[key]
@@ -120,7 +127,7 @@ def run(
     monitor = Monitor(progress, cancel)
     with monitor.stage("load model", 0.05):
         card = session.model(model).card
-        apply = appliers.of(card)
+        applier = appliers.of(card)
         check_inputs(card, inputs)
         check_count(card, options.count)
         target = choose_target(card, options.target, inputs)
@@ -133,12 +140,14 @@ def run(
         volumes, aligned_rows = _one_grid(card, ordered_inputs, align=settings["align"])
         gated = _suitable(session, card, volumes, rows, allow=settings["allow_unsuitable"])
         rows += aligned_rows + gated
-    answer = apply(
+    answer = applier.apply(
         Application(
             card=card,
-            compiled=compiled,
+            ready=compiled,
             volumes=volumes,
             target=target,
+            seed=options.seed,
+            count=options.count,
             settings=settings,
             views=None if options.plan is None else inference.Views.from_dict(dict(options.plan)),
             memory_limit=session.memory_limit,
@@ -173,6 +182,7 @@ def _looked_at(card: ModelCard, inputs: Mapping[str, Volume]) -> list[Row]:
         rows += [Row(f"{key}: note", note, verdict="caution") for note in volume.notes]
         if key in card.label_inputs:
             suitability.check_mask(key, volume)
+            suitability.check_labels(card.input(key), volume)
             continue
         suitability.check_voxels(key, volume)
         rows += suitability.geometry_rows(card.domain, key, volume)
@@ -188,6 +198,8 @@ def _one_grid(
         InputError: when nothing of a mask lies on that grid.
     """
     rows: list[Row] = []
+    if not inputs:
+        return {}, rows
     first_key, first = next(iter(inputs.items()))
     out = {first_key: first}
     for key, volume in list(inputs.items())[1:]:
@@ -222,8 +234,8 @@ def _suitable(
     """
     failed = [row for row in rows if row.verdict == "fail"]
     gated: list[Row] = []
-    if card.domain.gate and not failed:
-        images = {key: volume for key, volume in volumes.items() if key not in card.label_inputs}
+    images = {key: volume for key, volume in volumes.items() if key not in card.label_inputs}
+    if card.domain.gate and images and not failed:
         gated = suitability.gate_rows(card.domain, images, session.model(card.domain.gate).network)
     failed += [row for row in gated if row.verdict == "fail"]
     if failed and not allow:
@@ -239,19 +251,20 @@ def _suitable(
     return gated
 
 
-def _closing_rows(card: ModelCard, compiled: inference.Compiled) -> list[Row]:
+def _closing_rows(card: ModelCard, ready: Ready) -> list[Row]:
     """Whether the network was computed right, and what a person should know of any result of the model."""
-    agreement = compiled.agreement
-    return [
-        Row(
-            f"Agreement of {compiled.backend} {compiled.precision} with fp32",
-            float(f"{agreement.maximum:.2g}"),
-            "largest deviation, share of the largest value",
-            f"{agreement.maximum_limit:g}",
-            "pass" if agreement.passed else "fail",
-        ),
-        *(Row("Limit of the model", text) for text in card.limits),
-    ]
+    limits = [Row("Limit of the model", text) for text in card.limits]
+    if isinstance(ready, inference.Whole):
+        return limits
+    agreement = ready.agreement
+    computed = Row(
+        f"Agreement of {ready.backend} {ready.precision} with fp32",
+        float(f"{agreement.maximum:.2g}"),
+        "largest deviation, share of the largest value",
+        f"{agreement.maximum_limit:g}",
+        "pass" if agreement.passed else "fail",
+    )
+    return [computed, *limits]
 
 
 def _device(name: str) -> str:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medgan_core.card import Domain
+from medgan_core.card import Domain, Port
 from medgan_core.errors import InputError
 from medgan_core.foreground import otsu, percentile_scale
 from medgan_core.preprocess import slice_axes, slice_ratio
@@ -72,6 +72,25 @@ def check_mask(key: str, volume: Volume, *, grid_of: str = "") -> None:
         expected=f"one channel in which some voxels are not 0, and some are{where}",
         got=f"{volume.channels} channels" if volume.channels != 1 else f"{marked} is marked{where}",
         action="draw the region in a label map of the image",
+    )
+
+
+def check_labels(port: Port, volume: Volume) -> None:
+    """Refuse a label map with values that the card does not name; nothing is checked of a mask.
+
+    Raises:
+        InputError: naming the values.
+    """
+    known = {0, *(label.value for label in port.labels)}
+    values = np.unique(volume.data)
+    unknown = [value for value in values if value not in known]
+    if not port.labels or not unknown:
+        return
+    raise InputError(
+        f"The label map {port.key} has values that this model does not know",
+        expected=", ".join(f"{label.value} {label.name}" for label in port.labels),
+        got=", ".join(f"{value:g}" for value in unknown[:20]),
+        action="change these labels to ones of the list, or to 0",
     )
 
 

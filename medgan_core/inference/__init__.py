@@ -7,6 +7,7 @@ from medgan_core.inference.prepare import prepare
 from medgan_core.inference.slabs import Signature, slabs
 from medgan_core.inference.trust import expected_error
 from medgan_core.inference.views import Viewed, Views, apply_views, axes_for
+from medgan_core.inference.whole import Whole, prepare_whole
 
 __all__ = [
     "Applied",
@@ -15,10 +16,12 @@ __all__ = [
     "Signature",
     "Viewed",
     "Views",
+    "Whole",
     "apply",
     "apply_views",
     "axes_for",
     "expected_error",
     "prepare",
+    "prepare_whole",
     "slabs",
 ]

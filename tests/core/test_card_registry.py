@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medgan_core import registry
-from medgan_core.card import ModelCard
+from medgan_core.card import ModelCard, Port
 from medgan_core.errors import ModelError, UsageError
 from medgan_core.registry import Registry
 from tests.models import toy_denoise
@@ -97,3 +97,12 @@ def test_every_shipped_model_loads_and_fits_its_budget() -> None:
         size += (model.folder / model.card.weights.file).stat().st_size
     assert {"brain-mr-translate", "mr-denoise", "brain-mr-gate"} <= set(shipped.names())
     assert size <= 32 * 2**20
+
+
+def test_what_a_run_can_be_asked_for_is_of_the_first_outputs_kind(tmp_path: Path) -> None:
+    image, other = Port(key="T1", title="T1"), Port(key="T2", title="T2")
+    labels = Port(key="segmentation", title="Segmentation", kind="labels")
+    card = replace(toy_denoise(tmp_path), outputs=(image, other, labels))
+    assert card.targets == ("T1", "T2")
+    assert replace(card, outputs=(labels, image)).targets == ("segmentation",)
+    assert card.port("T2-003") == other

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medgan_core.card import Domain
+from medgan_core.card import Domain, Label, Port
 from medgan_core.errors import InputError
 from medgan_core.registry import SHIPPED, Registry
 from medgan_core.suitability import (
     GATE_CLASSES,
     GATE_GRID,
+    check_labels,
     check_voxels,
     coarse,
     gate_rows,
@@ -97,3 +98,16 @@ def test_the_shipped_gate_refuses_noise_and_simple_bodies() -> None:
     shells = Volume((900 * (radius < 0.7) - 500 * (radius < 0.6)).astype(np.float32) + air, geometry)
     for volume in (noise, box, ball, shells):
         assert gate_rows(DOMAIN, {"image": volume}, gate)[0].verdict == "fail"
+
+
+def test_labels_the_card_does_not_name_are_refused_and_a_mask_may_have_any() -> None:
+    brain = Label(value=2, name="White matter", colour="#ffffff")
+    data = np.zeros((4, 4, 4), dtype=np.int16)
+    data[1, 1, 1], data[2, 2, 2] = 2, 77
+    volume = Volume(data, Geometry(data.shape, np.eye(4)))
+    check_labels(Port(key="mask", title="Mask", kind="labels"), volume)
+    named = Port(key="labels", title="Labels", kind="labels", labels=(brain,))
+    with pytest.raises(InputError, match="2 White matter") as refused:
+        check_labels(named, volume)
+    assert refused.value.got == "77"
+    check_labels(named, volume.with_data(np.minimum(data, 2)))

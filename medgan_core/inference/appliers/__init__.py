@@ -1,7 +1,7 @@
 """From volumes to volumes with each kind of network: one applier a file, chosen by the card's architecture.
 
-All of them bring their problem into the form of `inference.apply` (slices in, slices of the same size out).
-So back ends, self-check, memory plan, tiles, progress and replay are the same for all.
+Most bring their problem into the form of `inference.apply` (slices in, slices of the same size out), so that
+back ends, self-check, memory plan, tiles, progress and replay are the same for all of them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from medgan_core.inference.appliers.application import Answer, Application, Appl
 __all__ = ["APPLIERS", "Answer", "Application", "Applier", "of"]
 
 APPLIERS: dict[str, Applier] = {
-    "hole-filler": holes.fill,
-    "patch-anomaly": anomalies.find,
-    "slab-unet": slabs.predict,
-    "slice-refiner": thick_slices.refine,
+    "hole-filler": Applier(holes.fill),
+    "patch-anomaly": Applier(anomalies.find),
+    "slab-unet": Applier(slabs.predict),
+    "slice-refiner": Applier(thick_slices.refine),
 }
 """By the name of the network."""
 

@@ -14,6 +14,7 @@ from medgan_core.errors import UsageError
 from medgan_core.inference.compiled import Compiled
 from medgan_core.inference.plan import Plan
 from medgan_core.inference.views import Views
+from medgan_core.inference.whole import Whole
 from medgan_core.monitor import Monitor
 from medgan_core.report import Row
 from medgan_core.volume import Volume
@@ -25,9 +26,11 @@ class Application:
 
     Args:
         card: of the model.
-        compiled: its network.
-        volumes: inputs by key, on one grid, in the order of the card.
+        ready: its network, prepared as its applier wants it.
+        volumes: inputs by key, on one grid, in the order of the card; none where it needs none.
         target: key of the wanted output.
+        seed: of everything random.
+        count: how many samples to draw.
         settings: all of them, with their values.
         views: a recorded plan to replay; None to make one.
         memory_limit: bytes that inference may plan with; None asks the device.
@@ -35,13 +38,27 @@ class Application:
     """
 
     card: ModelCard
-    compiled: Compiled
+    ready: Compiled | Whole
     volumes: Mapping[str, Volume]
     target: str
+    seed: int
+    count: int
     settings: Mapping[str, Any]
     views: Views | None
     memory_limit: int | None
     monitor: Monitor
+
+    @property
+    def compiled(self) -> Compiled:
+        """The network of slabs."""
+        assert isinstance(self.ready, Compiled)
+        return self.ready
+
+    @property
+    def whole(self) -> Whole:
+        """The network that is applied in one piece."""
+        assert isinstance(self.ready, Whole)
+        return self.ready
 
     @property
     def first(self) -> Volume:
@@ -76,7 +93,22 @@ class Answer:
     rows: tuple[Row, ...] = ()
 
 
-Applier = Callable[[Application], Answer]
+@dataclass(frozen=True)
+class Applier:
+    """How one kind of network is applied.
+
+    Args:
+        apply: from the inputs to the answer.
+        slabs: the network is one of slabs, which back ends, plan and tiles are for; else it is a `Whole`.
+    """
+
+    apply: Callable[[Application], Answer]
+    slabs: bool = True
+
+
+def numbered(key: str, number: int, count: int) -> str:
+    """The key of one sample of an output: ``image`` of a single one, else ``image-001`` and so on."""
+    return key if count == 1 else f"{key}-{number + 1:03d}"
 
 
 def notes(texts: Sequence[str]) -> list[Row]:
