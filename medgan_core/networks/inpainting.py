@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medgan_core.networks.layers import LAST, chosen, convolution, double, leaky
+from medgan_core.networks.layers import chosen, convolution, double, leaky
+from medgan_core.networks.smooth_fill import LEVELS, smooth_fill
 
 _CONVOLVE: dict[int, Callable[..., Tensor]] = {2: functional.conv2d, 3: functional.conv3d}
 
@@ -99,9 +100,10 @@ CONVOLUTIONS: dict[str, type[GatedConvolution] | type[PartialConvolution]] = {
 class InpaintingGenerator(nn.Module):
     """A U-Net of gated or partial convolutions with dilated ones at its coarsest resolution.
 
-    Sources: Yu et al., ICCV 2019 (gated), Liu et al., ECCV 2018 (partial), dilation as in Iizuka et al.,
-    SIGGRAPH 2017. No layer takes statistics over the image, so a tile whose corner lies at multiples of
-    `multiple` computes what the whole does away from its border. Any size works.
+    It corrects the smooth surface over the hole (`smooth_fill`), which fills small holes well already. Sources: Yu et al., ICCV 2019 (gated), Liu et al., ECCV
+    2018 (partial), dilation as in Iizuka et al., SIGGRAPH 2017. No layer takes statistics over the image, so
+    a tile whose corner lies at multiples of `multiple` computes what the whole does away from its border.
+    Any size works.
 
     Attributes:
         multiple: see above.
@@ -112,7 +114,6 @@ class InpaintingGenerator(nn.Module):
         widths: channels at the full resolution, at 1/2, 1/4, ... of it.
         dilations: of the convolutions at the coarsest resolution.
         convolutions: "gated" or "partial".
-        last: see `layers.LAST`.
         spatial_dims: 2 or 3.
     """
 
@@ -124,21 +125,20 @@ class InpaintingGenerator(nn.Module):
         widths: Sequence[int] = (16, 32, 64, 96),
         dilations: Sequence[int] = (1, 2, 4),
         convolutions: str = "gated",
-        last: str = "tanh",
         spatial_dims: int = 2,
     ) -> None:
         super().__init__()
-        self.spatial_dims, self.multiple = spatial_dims, 2 ** (len(widths) - 1)
+        self.spatial_dims, self.multiple = spatial_dims, 2 ** max(LEVELS[spatial_dims], len(widths) - 1)
         self.out_channels = out_channels
         kind = chosen(CONVOLUTIONS, convolutions, "convolutions")
-        self.stem = kind(spatial_dims, in_channels + 1, widths[0], 5)
+        self.sees_surface = kind is GatedConvolution  # partial ones may see nothing where it is not known
+        self.stem = kind(spatial_dims, in_channels * (1 + self.sees_surface) + 1, widths[0], 5)
         self.down = nn.ModuleList(kind(spatial_dims, a, b, stride=2) for a, b in pairwise(widths))
         self.middle = nn.ModuleList(
             kind(spatial_dims, widths[-1], widths[-1], dilation=dilation) for dilation in dilations
         )
         self.up = nn.ModuleList(kind(spatial_dims, a + b, a) for a, b in pairwise(widths))
-        self.head = convolution(spatial_dims, widths[0], out_channels, gain=0.5)
-        self.last = chosen(LAST, last, "last")()
+        self.head = convolution(spatial_dims, widths[0], out_channels, gain=0.05)
 
     def forward(self, image: Tensor, hole: Tensor, *, paste: bool = True) -> Tensor:
         """Fill the hole.
@@ -167,7 +167,9 @@ class InpaintingGenerator(nn.Module):
         Returns:
             (n, out_channels, *spatial).
         """
-        x, seen = self.stem(torch.cat([shown, known], dim=1), known)
+        surface = smooth_fill(shown, known)
+        guide = [surface] if self.sees_surface else []
+        x, seen = self.stem(torch.cat([shown, *guide, known], dim=1), known)
         skips: list[tuple[Tensor, Tensor | None]] = []
         for down in self.down:
             skips.append((x, seen))
@@ -176,7 +178,7 @@ class InpaintingGenerator(nn.Module):
             x, seen = middle(x, seen)
         for level in reversed(range(len(skips))):
             x, seen = self.up[level](*_join(x, seen, *skips[level]))
-        filled: Tensor = self.last(self.head(x))
+        filled: Tensor = surface[:, : self.out_channels] + self.head(x)
         return filled
 
 
