@@ -108,6 +108,7 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.tasks = TaskPanel(ui, nodes, on_change=self.update)
         self.server = ServerPanel(ui, on_cards=self.tasks.set_cards)
         ui.runButton.clicked.connect(self.onRun)
+        ui.resumeButton.clicked.connect(self.onResume)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
@@ -132,6 +133,7 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, _caller, _event, _node=None):
         """The scene closes: stop the run whose input goes away, let go of all nodes."""
         self.runs.stop()
+        self.runs.forget()
         self.results.clear()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -142,17 +144,26 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onRun(self, *_unused):
         """Run what is chosen."""
-        self.runs.start(self.tasks.request(self.server.server))
+        self.runs.start(self.tasks.request(self.server.access.server), self.server.access)
+
+    def onResume(self, *_unused):
+        """Go on with the job that the server kept."""
+        self.runs.resume(self.server.access)
 
     def update(self):
         """Say in the Run button what can be done now."""
         if not hasattr(self, "server"):  # still being built
             return
-        running, missing = self.runs.is_running, self.tasks.missing()
-        self.ui.runButton.setEnabled(not running and not missing and bool(self.server.server))
+        running, no_server = self.runs.is_running, self.server.missing()
+        missing = no_server or self.tasks.missing()
+        self.ui.runButton.setEnabled(not running and not missing)
+        self.ui.resumeButton.setEnabled(
+            not running and not no_server and self.runs.can_resume(self.server.access)
+        )
         self.ui.runButton.setToolTip(missing or _("Run the model on the server"))
         self.ui.connectButton.setEnabled(not running)
-        self.ui.serverEdit.setEnabled(not running)
+        for edit in (self.ui.serverEdit, self.ui.tokenEdit, self.ui.caFileEdit):
+            edit.setEnabled(not running)
         self.tasks.set_enabled(not running and self.tasks.card is not None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from headless import HeadlessScene
 from local_server import running_server
 from PySide6 import QtCore, QtWidgets
 
-from tests.scene import slicer_adapter
+from tests.scene import EXTENSION, slicer_adapter
+from tests.scene.secured import Secured, start_secured
+
+SCRIPT = EXTENSION / "MedGAN" / "MedGANLib" / "client.py"
+"""What Slicer's QProcess starts."""
 
 OBLIQUE_LEFT_HANDED = np.array(
     [[-0.9, 0.21, 0.3, 31.25], [0.18, 1.07, -0.9, -27.5], [0.12, 0.25, 2.8, 13.125], [0, 0, 0, 1.0]]
@@ -66,6 +71,14 @@ def server(toy_folder):
 
 
 @pytest.fixture(scope="session")
+def secured(tmp_path_factory, toy_folder) -> Iterator[Secured]:
+    """A running `medgan serve` with small models, TLS and tokens."""
+    found = start_secured(tmp_path_factory.mktemp("secured"), toy_folder)
+    yield found
+    found.server.stop()
+
+
+@pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
     """Where pictures are left: $MEDGAN_PICTURES or a temporary folder."""
     folder = Path(os.environ.get("MEDGAN_PICTURES") or tmp_path_factory.mktemp("pictures"))
@@ -86,6 +99,19 @@ def headless():
 def oblique(headless):
     """A T1 volume node on an oblique, anisotropic, left-handed grid."""
     return headless.add_volume(head((24, 64, 80)), None, "sub-01 T1w", matrix=orthogonal(OBLIQUE_LEFT_HANDED))
+
+
+@pytest.fixture
+def volume(headless, tmp_path):
+    """A small volume file."""
+    node = headless.add_volume(head((24, 40, 40)), None, "T1", matrix=np.diag([2.5, 2.5, 3.0, 1.0]))
+    return headless.save_volume(node, tmp_path / "T1.nrrd")
+
+
+@pytest.fixture
+def big_volume(headless, tmp_path):
+    """A volume file that keeps the server busy for a while."""
+    return headless.save_volume(headless.add_volume(head((160, 192, 192)), None, "T1"), tmp_path / "big.nrrd")
 
 
 @pytest.fixture

@@ -18,10 +18,12 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtUiTools import QUiLoader
 
 from tests.scene import EXTENSION
-from tests.scene.slicer_widgets import ctkCollapsibleButton, qMRMLNodeComboBox, qMRMLWidget
+from tests.scene.slicer_widgets import ctkCollapsibleButton, ctkPathLineEdit, qMRMLNodeComboBox, qMRMLWidget
 
 MODULE_FOLDER = EXTENSION / "MedGAN"
-_WIDGETS = {cls.__name__: cls for cls in (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox)}
+_WIDGETS = {
+    cls.__name__: cls for cls in (qMRMLWidget, ctkCollapsibleButton, ctkPathLineEdit, qMRMLNodeComboBox)
+}
 
 
 class _Loader(QUiLoader):

@@ -60,6 +60,26 @@ class ctkCollapsibleButton(QtWidgets.QWidget):  # noqa: N801
         painter.drawText(header.adjusted(8, 0, 0, 0), QtCore.Qt.AlignVCenter, f"{arrow}  {self._text}")
 
 
+class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
+    """A path to type, and a button that chooses one."""
+
+    currentPathChanged = QtCore.Signal(str)  # noqa: N815
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._edit, button = QtWidgets.QLineEdit(), QtWidgets.QToolButton(text="...")
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._edit)
+        layout.addWidget(button)
+        self._edit.textChanged.connect(self.currentPathChanged)
+
+    def setCurrentPath(self, path):  # noqa: N802
+        self._edit.setText(path)
+
+    currentPath = QtCore.Property(str, lambda self: self._edit.text(), setCurrentPath)  # noqa: N815
+
+
 class qMRMLNodeComboBox(QtWidgets.QWidget):  # noqa: N801
     """Lists the scene's nodes of some classes; `None` first when that is allowed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from MedGANLib import cards, contrasts, errors, texts
+from MedGANLib.access import Access
 
 TRANSLATE = {
     "name": "m-translate",
@@ -100,6 +101,10 @@ def test_inputs_are_assigned_once():
         ("usage", errors.RefusedError),
         ("cancelled", errors.CancelledError),
         ("worker-died", errors.ServerError),
+        ("unauthenticated", errors.UnauthenticatedError),
+        ("forbidden", errors.ForbiddenError),
+        ("busy", errors.BusyError),
+        ("interrupted", errors.InterruptedJobError),
     ],
 )
 def test_problem_documents_become_typed_errors(code, kind):
@@ -111,6 +116,14 @@ def test_problem_documents_become_typed_errors(code, kind):
     lines = texts.error_lines(error.to_dict())
     assert "It &lt;b&gt;broke." in lines
     assert "What to do: z" in lines
+
+
+def test_an_error_says_that_the_job_can_be_resumed():
+    error = {"what": "It ended", "action": "wait", "job": "7"}
+    assert "What to do: wait" in texts.error_lines(error)
+    assert "click Resume when it can be reached" in texts.error_lines(error)
+    assert "What to do: click Resume" in texts.error_lines(dict(error, code="interrupted"))
+    assert "Resume" not in texts.error_lines(dict(error, job=""))
 
 
 def test_progress_is_told_with_the_time_that_is_left():
@@ -125,5 +138,5 @@ def test_progress_is_told_with_the_time_that_is_left():
 
 def test_a_server_elsewhere_is_named_before_volumes_go_there():
     event = {"version": "0.1.0", "workers": [{"device": "cpu"}], "models": [TRANSLATE]}
-    assert "gpu.example.org" in texts.server_status("http://gpu.example.org:8000", event)
-    assert "sent to" not in texts.server_status("http://127.0.0.1:8000", event)
+    assert "sent to gpu.example.org" in texts.server_status(Access("https://gpu.example.org:8000"), event)
+    assert "sent to" not in texts.server_status(Access("http://127.0.0.1:8000"), event)

@@ -11,29 +11,14 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from local_server import free_port
 from MedGANLib import errors
-from MedGANLib.client import Client, is_loopback, normalise
+from MedGANLib.access import is_loopback, normalise
+from MedGANLib.client import Client
 from MedGANLib.multipart import MultipartBody
 
-from tests.scene.conftest import head
-
-SCRIPT = Path(sys.modules["MedGANLib"].__file__).parent / "client.py"
-
-
-@pytest.fixture
-def volume(headless, tmp_path):
-    """A small volume file."""
-    node = headless.add_volume(head((24, 40, 40)), None, "T1", matrix=np.diag([2.5, 2.5, 3.0, 1.0]))
-    return headless.save_volume(node, tmp_path / "T1.nrrd")
-
-
-@pytest.fixture
-def big_volume(headless, tmp_path):
-    """A volume that keeps the server busy for a while."""
-    return headless.save_volume(headless.add_volume(head((160, 192, 192)), None, "T1"), tmp_path / "big.nrrd")
+from tests.scene.conftest import SCRIPT, head
 
 
 def answering(pages):
@@ -158,6 +143,15 @@ def test_a_server_that_never_answers():
         with pytest.raises(errors.NoAnswerError):
             Client(f"127.0.0.1:{silent.getsockname()[1]}", read_timeout=0.3).health()
         assert time.monotonic() - start < 5
+
+
+def test_a_server_that_went_away_is_waited_for_but_not_for_ever():
+    client, seen = Client(f"127.0.0.1:{free_port()}"), []
+    with pytest.raises(errors.NotReachableError):
+        client.wait("job", away=lambda: seen.append(True), interval=0.05, patience=0.3)
+    assert seen
+    with pytest.raises(errors.CancelledError):
+        client.wait("job", cancel=lambda: True)
 
 
 def test_addresses_as_people_type_them():

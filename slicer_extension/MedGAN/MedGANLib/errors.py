@@ -12,9 +12,13 @@ class ClientError(Exception):
         got: what came instead.
         action: what the person can do.
         code: stable word to decide by; by default the one of the class.
+
+    Attributes:
+        job: id of a job that the server keeps and that can be taken up again; empty without one.
     """
 
     code = "failed"
+    job = ""
 
     def __init__(self, what, *, expected="", got="", action="", code=None):
         self.what, self.expected, self.got, self.action = what, expected, got, action
@@ -22,13 +26,14 @@ class ClientError(Exception):
         super().__init__(text_of(self.to_dict()))
 
     def to_dict(self):
-        """The error as plain text fields: code, what, expected, got, action."""
+        """The error as plain text fields: code, what, expected, got, action, job."""
         return {
             "code": self.code,
             "what": self.what,
             "expected": self.expected,
             "got": self.got,
             "action": self.action,
+            "job": self.job,
         }
 
 
@@ -68,6 +73,42 @@ class ServerError(ClientError):
     code = "server"
 
 
+class UnauthenticatedError(ClientError):
+    """The server wants a token, or another one."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(ClientError):
+    """The token's role may not do this."""
+
+    code = "forbidden"
+
+
+class UntrustedError(ClientError):
+    """There is no secure connection: the certificate is not trusted, or the other side has none."""
+
+    code = "untrusted"
+
+
+class InsecureError(ClientError):
+    """The token would travel where others can read it."""
+
+    code = "insecure"
+
+
+class BusyError(ClientError):
+    """Too many jobs wait for the server to take another one now."""
+
+    code = "busy"
+
+
+class InterruptedJobError(ClientError):
+    """The server ended before the job did; it keeps the job and its volumes."""
+
+    code = "interrupted"
+
+
 class CancelledError(ClientError):
     """The person stopped the work."""
 
@@ -77,6 +118,22 @@ class CancelledError(ClientError):
         super().__init__(what, **parts)
 
 
+AWAY = (NotReachableError, NoAnswerError)
+"""The server may come back, and its jobs with it."""
+KEPT = (
+    *AWAY,
+    NotMedganError,
+    UntrustedError,
+    UnauthenticatedError,
+    ForbiddenError,
+    BusyError,
+    InterruptedJobError,
+)
+"""What does not end a job that the server has: it can be taken up again."""
+_KINDS = {
+    kind.code: kind
+    for kind in (BusyError, CancelledError, ForbiddenError, InterruptedJobError, UnauthenticatedError)
+}
 REFUSED_CODES = frozenset(
     (
         "usage",
@@ -93,7 +150,7 @@ REFUSED_CODES = frozenset(
 def from_problem(problem):
     """The typed error for an RFC 9457 problem document of the server."""
     code = str(problem.get("code") or "failed")
-    kind = CancelledError if code == "cancelled" else RefusedError if code in REFUSED_CODES else ServerError
+    kind = RefusedError if code in REFUSED_CODES else _KINDS.get(code, ServerError)
     what = str(problem.get("title") or problem.get("what") or problem.get("detail") or "The server failed")
     parts = {key: str(problem.get(key) or "") for key in ("expected", "got", "action")}
     return kind(what, code=code, **parts)

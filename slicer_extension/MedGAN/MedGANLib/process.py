@@ -9,6 +9,8 @@ import sys
 
 import qt
 
+from MedGANLib import errors
+
 _GRACE_MS = 3000  # a cancelled client tells the server and ends; one that does not is ended
 
 
@@ -17,11 +19,13 @@ class ClientProcess:
 
     Args:
         arguments: of the script, without the program.
+        token: for a server that asks for one; goes through standard input, since other users of the computer
+            can see command lines.
         on_event: called with every event (a dict with `event`) while the script runs.
         on_end: called once, with the last event: `done`, `server` or `error` (see `error_of`).
     """
 
-    def __init__(self, arguments, *, on_event, on_end):
+    def __init__(self, arguments, *, token="", on_event, on_end):
         self._on_event, self._on_end = on_event, on_end
         self._buffer, self._last, self._ended = b"", None, False
         self._process = qt.QProcess()
@@ -29,7 +33,10 @@ class ClientProcess:
         self._process.finished.connect(self._finished)
         self._process.errorOccurred.connect(self._failed)
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "client.py")
-        self._process.start(python_program(), [script, "--stdin-cancels", *arguments])
+        options = ["--stdin-cancels", *(["--token-stdin"] if token else [])]
+        self._process.start(python_program(), [script, *options, *arguments])
+        if token:
+            self._process.write((token + "\n").encode("utf-8"))
 
     @property
     def is_running(self):
@@ -54,7 +61,8 @@ class ClientProcess:
             self._process.waitForFinished(_GRACE_MS)
 
     def _kill(self):
-        if not self._ended:
+        if not self._ended:  # it waits for a server that does not answer
+            self._last = self._last or {"event": "error", "error": errors.CancelledError().to_dict()}
             self._process.kill()
 
     def _read(self):

@@ -1,4 +1,4 @@
-"""The panel's part that runs: Run, progress with remaining time, Cancel, messages."""
+"""The panel's part that runs: Run, progress with remaining time, Cancel, Resume, messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from MedGANLib.results import load_results
 
 
 class RunPanel:
-    """Owns Run, Cancel, the progress bar and the message below it.
+    """Owns Run, Cancel, the progress bar, the message below it, and Resume.
+
+    Resume is there when the server went away during a run and keeps its job.
 
     Args:
         ui: the widgets of MedGAN.ui.
@@ -29,6 +31,7 @@ class RunPanel:
         self._ui, self._logic, self._start = ui, logic, start
         self._on_results, self._on_state, self._guard = on_results, on_state, guard
         self._process, self._request, self._folder = None, None, None
+        self._kept = None
         ui.cancelButton.clicked.connect(self.cancel)
         self._rest()
 
@@ -37,25 +40,29 @@ class RunPanel:
         """True from Run until the result, an error, or the end of a cancelled run."""
         return self._request is not None
 
-    def start(self, request):
-        """Export the inputs and start the client; returns at once."""
-        if self.is_running:
-            return
-        folder = tempfile.mkdtemp(prefix="medgan-")
-        try:
-            with self._guard(_("The volumes could not be prepared.")):
-                self._process = self._start(
-                    self._arguments(request, folder), on_event=self._event, on_end=self._ended
-                )
-        except Exception:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self._request, self._folder = request, folder
-        self._ui.cancelButton.setEnabled(True)
-        self._ui.progressBar.setVisible(True)
-        self._ui.progressBar.setValue(0)
-        self.say(_("Starting"))
-        self._on_state()
+    def can_resume(self, access):
+        """True when this server keeps a job of this panel."""
+        return self._kept is not None and access is not None and self._kept[0].server == access.server
+
+    def start(self, request, access):
+        """Export the inputs and start the client; returns at once.
+
+        Args:
+            request: what to run.
+            access: to the server.
+        """
+        self._launch(request, access, lambda folder: self._new(request, folder))
+
+    def resume(self, access):
+        """Take up the job that the server keeps; no volume is sent again."""
+        if self.can_resume(access):
+            request, job = self._kept
+            self._launch(request, access, lambda _folder: ["--job", job])
+
+    def forget(self):
+        """Let go of a job that could be resumed: its scene goes away; the server removes it in time."""
+        self._kept = None
+        self._rest()
 
     def cancel(self, *_unused):
         """Ask the server to stop; the panel is free again when it has."""
@@ -75,10 +82,32 @@ class RunPanel:
         self._ui.messageLabel.setText(text)
         self._ui.messageLabel.setVisible(bool(text))
 
-    def _arguments(self, request, folder):
-        arguments = ["--server", request.server, "--model", request.card["name"], "--out", folder]
-        arguments += ["--target", request.target, "--seed", str(request.seed)]
-        arguments += ["--settings", json.dumps(request.settings or {})]
+    def _launch(self, request, access, arguments):
+        if self.is_running:
+            return
+        folder = tempfile.mkdtemp(prefix="medgan-")
+        try:
+            with self._guard(_("The volumes could not be prepared.")):
+                self._process = self._start(
+                    [*access.arguments(), "--out", folder, *arguments(folder)],
+                    token=access.token,
+                    on_event=self._event,
+                    on_end=self._ended,
+                )
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._request, self._folder, self._kept = request, folder, None
+        self._ui.cancelButton.setEnabled(True)
+        self._ui.resumeButton.setVisible(False)
+        self._ui.progressBar.setVisible(True)
+        self._ui.progressBar.setValue(0)
+        self.say(_("Starting"))
+        self._on_state()
+
+    def _new(self, request, folder):
+        arguments = ["--model", request.card["name"], "--target", request.target]
+        arguments += ["--seed", str(request.seed), "--settings", json.dumps(request.settings or {})]
         for key, node in request.inputs.items():
             path = self._logic.export(node, folder, "input-" + key, reference=request.source)
             arguments += ["--input", key + "=" + path]
@@ -86,7 +115,8 @@ class RunPanel:
 
     def _event(self, event):
         share, text = texts.progress(event)
-        self._ui.progressBar.setValue(round(1000 * share))
+        if share is not None:
+            self._ui.progressBar.setValue(round(1000 * share))
         if self._ui.cancelButton.isEnabled():
             self.say(text)
 
@@ -101,6 +131,8 @@ class RunPanel:
             elif event["error"].get("code") == "cancelled":
                 self.say(texts.marked(texts.GREY, _("Cancelled. Nothing was added to the scene.")))
             else:
+                if event["error"].get("job"):
+                    self._kept = (request, event["error"]["job"])
                 self.say(texts.marked(texts.RED, texts.error_lines(event["error"])))
         finally:
             self._finish(folder)
@@ -114,3 +146,4 @@ class RunPanel:
     def _rest(self):
         self._ui.cancelButton.setEnabled(False)
         self._ui.progressBar.setVisible(False)
+        self._ui.resumeButton.setVisible(self._kept is not None)

@@ -11,7 +11,8 @@ import sys
 import threading
 
 from MedGANLib import errors
-from MedGANLib.client import DEFAULT_SERVER, Client
+from MedGANLib.access import DEFAULT_SERVER
+from MedGANLib.client import Client
 
 SUFFIX = {"nrrd": ".nrrd", "nii": ".nii", "nii.gz": ".nii.gz"}
 EXIT = {"cancelled": 130, "refused": 3, "failed": 4}
@@ -21,7 +22,12 @@ def parser():
     """The command line's options."""
     options = argparse.ArgumentParser(description="Run a model of a MedGAN server on volume files.")
     options.add_argument("--server", default=DEFAULT_SERVER)
+    options.add_argument("--ca-file", default="", metavar="PEM", help="authority of the server's certificate")
+    options.add_argument(
+        "--token-stdin", action="store_true", help="the token is standard input's first line"
+    )
     options.add_argument("--describe", action="store_true", help="say what the server is and has, and end")
+    options.add_argument("--job", metavar="ID", help="take up this job again, in place of a new one")
     options.add_argument("--model")
     options.add_argument("--input", action="append", default=[], metavar="KEY=PATH")
     options.add_argument("--target")
@@ -42,13 +48,37 @@ def say(event, **fields):
 
 
 def describe(client):
-    """Say what the server is and which models it has."""
-    health = client.health()
-    say("server", version=str(health["version"]), workers=health.get("workers", []), models=client.models())
+    """Say what the server is, which models it has, and whom it takes this client for."""
+    who, health = client.who(), client.health()  # without a token that it knows, health alone says little
+    say(
+        "server",
+        version=str(health["version"]),
+        workers=health.get("workers", []),
+        models=client.models(),
+        user=str(who.get("username") or ""),
+        role=str(next(iter(who["roles"]), "")),
+    )
+
+
+def submit(client, options, cancelled):
+    """Upload the inputs and queue a job; returns its id."""
+    job = client.submit(
+        options.model,
+        dict(pair.split("=", 1) for pair in options.input),
+        target=options.target,
+        seed=options.seed,
+        settings=json.loads(options.settings),
+        progress=_every_percent(lambda fraction: say("upload", fraction=fraction)),
+        cancel=cancelled,
+    )
+    return job["id"]
 
 
 def run(client, options, cancelled):
-    """Submit, watch, fetch; the job is removed from the server at the end, whatever happened.
+    """Submit (or take up an earlier job), watch, fetch; then remove the job from the server.
+
+    It is removed also when it failed or was cancelled. When the server went away, or does not let this client
+    in any more, it stays, and `--job` takes it up again.
 
     Args:
         client: of the server.
@@ -58,43 +88,51 @@ def run(client, options, cancelled):
     Raises:
         errors.ClientError: whatever went wrong.
     """
-    inputs = dict(pair.split("=", 1) for pair in options.input)
-    job = client.submit(
-        options.model,
-        inputs,
-        target=options.target,
-        seed=options.seed,
-        settings=json.loads(options.settings),
-        progress=_every_percent(lambda fraction: say("upload", fraction=fraction)),
-        cancel=cancelled,
-    )
-    say("submitted", id=job["id"])
+    job_id = options.job or submit(client, options, cancelled)
+    say("submitted", id=job_id)
     try:
-        job = client.wait(job["id"], progress=lambda state: say("progress", job=state), cancel=cancelled)
-        files = {}
-        for key in job["results"]:
-            path = os.path.join(options.out, key + SUFFIX[options.format])
-            files[key] = client.result(job["id"], key, path, file_format=options.format, cancel=cancelled)
-        report = client.report(job["id"])
-        with open(os.path.join(options.out, "report.json"), "w", encoding="utf-8") as out:
-            json.dump(report, out, indent=2)
-        say("done", files=files, report=report)
-    finally:
-        with contextlib.suppress(errors.ClientError):  # the server removes it by itself after an hour
-            client.delete(job["id"])
+        if options.job and client.job(job_id)["state"] == "interrupted":
+            client.resubmit(job_id)
+        collect(client, job_id, options, cancelled)
+    except errors.KEPT as error:
+        error.job = job_id
+        raise
+    except BaseException:
+        _remove(client, job_id)
+        raise
+    _remove(client, job_id)
+
+
+def collect(client, job_id, options, cancelled):
+    """Watch a job and fetch its results and report."""
+    job = client.wait(
+        job_id,
+        progress=lambda state: say("progress", job=state),
+        cancel=cancelled,
+        away=lambda: say("away"),
+    )
+    files = {}
+    for key in job["results"]:
+        path = os.path.join(options.out, key + SUFFIX[options.format])
+        files[key] = client.result(job_id, key, path, file_format=options.format, cancel=cancelled)
+    report = client.report(job_id)
+    with open(os.path.join(options.out, "report.json"), "w", encoding="utf-8") as out:
+        json.dump(report, out, indent=2)
+    say("done", files=files, report=report)
 
 
 def main(arguments=None):
     """Entry point; returns the exit status: 0 done, 2 usage, 3 refused, 4 failed, 130 cancelled."""
     options = parser().parse_args(arguments)
-    if not options.describe and not (options.model and options.input and options.out):
-        parser().error("--model, --input and --out are needed (or --describe)")
+    if not options.describe and not ((options.job or (options.model and options.input)) and options.out):
+        parser().error("--model, --input and --out are needed (or --job and --out, or --describe)")
+    token = sys.stdin.readline().strip() if options.token_stdin else ""
     stop = threading.Event()
     _stop_on_signals(stop)
     if options.stdin_cancels:
         threading.Thread(target=_stop_on_stdin, args=(stop,), daemon=True).start()
     try:
-        client = Client(options.server)
+        client = Client(options.server, token=token, ca_file=options.ca_file)
         if options.describe:
             describe(client)
         else:
@@ -109,6 +147,11 @@ def main(arguments=None):
         say("error", error=failure.to_dict())
         return EXIT["failed"]
     return 0
+
+
+def _remove(client, job_id):
+    with contextlib.suppress(errors.ClientError):  # the server removes it by itself after a while
+        client.delete(job_id)
 
 
 def _every_percent(call):

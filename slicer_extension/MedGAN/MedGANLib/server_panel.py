@@ -1,15 +1,14 @@
-"""The panel's part that finds a server: address, Connect, a status that says what is wrong."""
+"""The panel's part that finds a server: address, token, CA file, Connect, and what is wrong, if anything."""
 
 from __future__ import annotations
 
-import qt
 from slicer.i18n import tr as _
 
-from MedGANLib import texts
-from MedGANLib.client import DEFAULT_SERVER, is_loopback, normalise
+from MedGANLib import settings, texts
+from MedGANLib.access import DEFAULT_SERVER, Access, is_encrypted, is_loopback, normalise
 from MedGANLib.process import ClientProcess
 
-_SETTING = "MedGAN/server"
+_LOOKS_ONLY = "read"  # the one role of a server that may not run
 
 
 class ServerPanel:
@@ -23,22 +22,37 @@ class ServerPanel:
 
     def __init__(self, ui, *, on_cards, start=ClientProcess):
         self._ui, self._on_cards, self._start = ui, on_cards, start
-        self._process = None
-        self.server = ""
-        ui.serverEdit.setText(str(qt.QSettings().value(_SETTING) or DEFAULT_SERVER))
+        self._process, self._role = None, ""
+        self.access = None
+        kept = settings.last()
+        ui.serverEdit.setText(kept.server)
+        self._show(kept)
         ui.serverStatus.setText(texts.marked(texts.GREY, _("Not connected")))
         ui.connectButton.clicked.connect(self.connect)
-        ui.serverEdit.returnPressed.connect(self.connect)
-        ui.serverEdit.textEdited.connect(self._edited)
+        for edit in (ui.serverEdit, ui.tokenEdit):
+            edit.returnPressed.connect(self.connect)
+        ui.serverEdit.textEdited.connect(self._address_edited)
+        ui.tokenEdit.textEdited.connect(self._token_edited)
+        ui.caFileEdit.currentPathChanged.connect(self._edited)
 
     @property
     def is_connecting(self):
         """True while a server is being asked."""
         return self._process is not None and self._process.is_running
 
+    def missing(self):
+        """What a run lacks of a server, for a person; empty when it lacks nothing."""
+        if self.access is None:
+            return _("Connect to a server.")
+        if self._role == _LOOKS_ONLY:
+            return _(
+                "This token may look at models but not run them. Ask the administrator for the role run."
+            )
+        return ""
+
     def connect_if_local(self):
         """Ask a server on this computer, which needs nobody's consent; others wait for Connect."""
-        if not self.server and not self.is_connecting and is_loopback(self._address()):
+        if self.access is None and not self.is_connecting and is_loopback(self._address()):
             self.connect()
 
     def connect(self, *_unused):
@@ -46,12 +60,15 @@ class ServerPanel:
         if self.is_connecting:
             self._process.stop()
         self._lose()
-        address = self._address()
+        token = str(self._ui.tokenEdit.property("text")).strip()
+        address, ca_file = self._address(), str(self._ui.caFileEdit.property("currentPath") or "").strip()
+        access = Access(address, token, ca_file if is_encrypted(address) else "")
         self._ui.serverStatus.setText(texts.marked(texts.GREY, _("Connecting...")))
         self._process = self._start(
-            ["--server", address, "--describe"],
+            [*access.arguments(), "--describe"],
+            token=access.token,
             on_event=lambda event: None,
-            on_end=lambda event: self._answered(address, event),
+            on_end=lambda event: self._answered(access, event),
         )
 
     def stop(self):
@@ -59,23 +76,44 @@ class ServerPanel:
         if self._process is not None:
             self._process.stop()
 
-    def _answered(self, address, event):
+    def _answered(self, access, event):
         if event["event"] != "server":
             self._ui.serverStatus.setText(texts.marked(texts.RED, texts.error_lines(event["error"])))
             return
-        self.server = address
-        qt.QSettings().setValue(_SETTING, address)
-        self._ui.serverStatus.setText(texts.server_status(address, event))
+        self.access, self._role, self._is_kept = access, event["role"], True
+        settings.save(access)
+        lack = self.missing()
+        self._ui.serverStatus.setText(texts.server_status(access, event, lack))
         self._on_cards(event["models"])
 
+    def _address_edited(self, *_unused):
+        """A token that is kept for one address is not sent to another; one just typed stays."""
+        kept = settings.load(self._address())
+        if self._is_kept or kept.token or kept.ca_file:
+            self._show(kept)
+        self._ui.caBox.setVisible(is_encrypted(self._address()))
+        self._edited()
+
+    def _token_edited(self, text):
+        self._is_kept = False
+        if not text:
+            settings.forget_token(self._address())
+        self._edited()
+
     def _edited(self, *_unused):
-        if self.server:
+        if self.access is not None:
             self._lose()
             self._ui.serverStatus.setText(texts.marked(texts.GREY, _("Not connected")))
 
+    def _show(self, access):
+        self._ui.tokenEdit.setText(access.token)
+        self._ui.caFileEdit.setCurrentPath(access.ca_file)
+        self._ui.caBox.setVisible(is_encrypted(access.server))
+        self._is_kept = True
+
     def _lose(self):
-        if self.server:
-            self.server = ""
+        if self.access is not None:
+            self.access = None
             self._on_cards([])
 
     def _address(self):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from urllib.parse import urlsplit
 
 from slicer.i18n import tr as _
 
-from MedGANLib.client import is_loopback, normalise
+from MedGANLib.access import host_of, is_loopback
 
 GREEN, ORANGE, RED, GREY = "#2f9e58", "#d98a1f", "#d64541", "#8a8f98"
 VERDICT_COLORS = {"pass": GREEN, "caution": ORANGE, "fail": RED, "not assessed": GREY}
@@ -19,8 +18,14 @@ def marked(color, text):
     return f'<span style="color:{color}">&#9679;</span> {text}'
 
 
-def server_status(server, event):
-    """Rich text for a server that answered."""
+def server_status(access, event, lack=""):
+    """Rich text for a server that answered.
+
+    Args:
+        access: to the server.
+        event: `server` of the client script.
+        lack: why nothing can be run there; empty when it can.
+    """
     count = len(event.get("models", []))
     named = {str(worker.get("device") or "auto") for worker in event.get("workers", [])}
     devices = ", ".join(sorted(named - {"auto"}))  # a worker that is still starting does not know yet
@@ -28,31 +33,48 @@ def server_status(server, event):
     if devices:
         parts.append(escape(devices.upper()))
     parts.append(_("{count} models").format(count=count) if count != 1 else _("1 model"))
-    text = marked(GREEN if count else ORANGE, ", ".join(parts))
+    if access.token:
+        who = _("signed in as {name} ({role})")
+        parts.append(escape(who.format(name=event.get("user", "?"), role=event.get("role", "?"))))
+    text = marked(GREEN if count and not lack else ORANGE, ", ".join(parts))
     if not count:
         text += "<br/>" + _("The server has no model that this module can use.")
-    if not is_loopback(server):
-        host = escape(urlsplit(normalise(server)).hostname or server)
+    if lack:
+        text += "<br/>" + escape(lack)
+    elif not is_loopback(access.server):
+        host = escape(host_of(access.server))
         text += "<br/>" + _("Volumes that you run are sent to {host}.").format(host=host)
     return text
 
 
 def error_lines(error):
-    """Rich text for an error: what happened in bold, then what was expected, what came, what to do."""
+    """Rich text for an error: what happened in bold, then what was expected, what came, what to do.
+
+    A job that the server keeps can be resumed: at once when the server has ended and is back, else when what
+    the error says was done.
+    """
+    kept = bool(error.get("job"))
+    if kept and error.get("code") == "interrupted":
+        error = dict(error, action=_("click Resume; no volume is sent again"))
+        kept = False
     lines = ["<b>{}</b>".format(escape(str(error.get("what") or _("Something failed")).rstrip(".") + "."))]
     labels = (("expected", _("Expected")), ("got", _("Got")), ("action", _("What to do")))
     for key, label in labels:
         if error.get(key):
             lines.append(f"{label}: {escape(str(error[key]))}")
+    if kept:
+        lines.append(_("The server keeps the job and its volumes: click Resume when it can be reached."))
     return "<br/>".join(lines)
 
 
 def progress(event):
-    """(share in [0, 1], text) for an event of a running client."""
+    """(share in [0, 1] or None when it is not known, text) for an event of a running client."""
     if event["event"] == "upload":
         return _UPLOAD_SHARE * event["fraction"], _("Sending the volumes")
     if event["event"] == "submitted":
         return _UPLOAD_SHARE, _("Waiting for the server")
+    if event["event"] == "away":
+        return None, _("The server does not answer; waiting for it to come back")
     job = event["job"]
     share = _UPLOAD_SHARE + (1.0 - _UPLOAD_SHARE) * float(job.get("fraction") or 0.0)
     if job["state"] == "queued":
