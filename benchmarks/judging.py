@@ -17,8 +17,8 @@ from benchmarks.baselines import nonlocal_means, regression
 from benchmarks.cohort import Patient, label, read_contrasts, translations
 from benchmarks.scoring import score_trust
 from medgan_core.data.manifest import Study
-from medgan_core.data.noise import rician
 from medgan_core.evaluation import Truth, oriented, score
+from medgan_core.physics.noise import rician
 from medgan_core.volume import Volume
 
 LEVELS = (3, 9, 15)

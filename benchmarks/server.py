@@ -34,7 +34,7 @@ from medgan_core.volume import Geometry, Volume
 
 SMALL, LARGE = (48, 48, 24), (256, 256, 180)
 MODEL = "mr-denoise"
-REQUEST = json.dumps({"model": MODEL, "settings": {"allow_unsuitable": True}})
+REQUEST = json.dumps({"model": MODEL, "settings": {"allow_unsuitable": True, "views": "1"}})
 FINAL = ("done", "failed", "cancelled", "interrupted")
 
 
@@ -181,7 +181,7 @@ def round_trips(server: Served, stock: Served, content: bytes, folder: Path, cou
         path = folder / f"image{suffix}"
         with path.open("rb") as stream:
             session = requests.put(f"{stock.url}/session/", files={"files": (path.name, stream)}, timeout=60)
-        params = {"allow_unsuitable": True, "result_extension": result}
+        params = {"allow_unsuitable": True, "views": "1", "result_extension": result}
         answer = requests.post(
             f"{stock.url}/infer/{MODEL}?session_id={session.json()['session_id']}&output=all",
             data={"params": json.dumps(params)},

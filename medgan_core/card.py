@@ -47,6 +47,7 @@ class Port:
         slice_factor: an output on a grid of its own has so many slices for each of the first input's, within
             the same outer faces; 1 is the first input's grid.
         labels: of a label map, what its values mean; none for a mask, in which any value but 0 is inside.
+        apart: an input that may be of another patient: it is not brought onto the first one's grid.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Port:
     unit: str = ""
     slice_factor: int = 1
     labels: tuple[Label, ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +190,8 @@ class ModelCard:
         settings: choices of a run that this model understands.
         min_inputs: how many inputs must be given at least.
         trust_calibration: factor that makes the predicted expected error right on left-out patients.
+        volume_calibration: for each label of a suggested segmentation the factor that makes the 90 % interval
+            of its volume right on left-out patients (`metrics.volume_interval`); none where not measured.
         views: 3 when predictions along all three axes are averaged where voxels are nearly cubes, else 1.
         grid: of what is made when no input is given.
     """
@@ -211,6 +215,7 @@ class ModelCard:
     settings: tuple[Setting, ...] = ()
     min_inputs: int = 1
     trust_calibration: float = 1.0
+    volume_calibration: tuple[float, ...] = ()
     views: Literal[1, 3] = 1
     grid: Grid | None = None
 

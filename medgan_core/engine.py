@@ -192,7 +192,7 @@ def _looked_at(card: ModelCard, inputs: Mapping[str, Volume]) -> list[Row]:
 def _one_grid(
     card: ModelCard, inputs: Mapping[str, Volume], *, align: bool
 ) -> tuple[dict[str, Volume], list[Row]]:
-    """Inputs on the first one's grid, with rows on what was done to get there.
+    """Inputs on the first one's grid (but those that lie apart), with rows on what was done to get there.
 
     Raises:
         InputError: when nothing of a mask lies on that grid.
@@ -203,6 +203,9 @@ def _one_grid(
     first_key, first = next(iter(inputs.items()))
     out = {first_key: first}
     for key, volume in list(inputs.items())[1:]:
+        if card.input(key).apart:
+            out[key] = volume
+            continue
         if key in card.label_inputs:
             if volume.geometry.close_to(first.geometry):
                 out[key] = volume

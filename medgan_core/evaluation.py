@@ -15,21 +15,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medgan_core import io, metrics
+from medgan_core import evaluation_labels, io, metrics
 from medgan_core.card import ModelCard
 from medgan_core.data.manifest import Manifest, Study
-from medgan_core.data.noise import rician
 from medgan_core.data.studies import heads
 from medgan_core.engine import RunOptions, Session, run
 from medgan_core.errors import UsageError
 from medgan_core.foreground import foreground, percentile_scale
 from medgan_core.monitor import Monitor, Progress
+from medgan_core.physics.noise import rician
 from medgan_core.preprocess import slice_axes
 from medgan_core.registry import Registry
 from medgan_core.volume import Geometry, Volume
 
 FIGURES = ("psnr", "ssim", "mae", "ms_ssim")
 _THICK = 1.5
+_SUGGEST = "suggest"
 
 
 def oriented(array: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
@@ -110,47 +111,68 @@ def evaluate(
         data: folder with manifest.csv.
         split: ``train`` or ``val``; the card says what the model was trained on.
         registry: where models are found.
-        progress: called before every case.
-        cancel: polled before every case.
+        progress: called before every study.
+        cancel: polled before every study and while the model works.
 
     Returns:
-        A row per case: patient, visit, case, psnr (dB), ssim, mae, ms_ssim, coverage of the 90 % interval.
+        A row per case: patient, visit, case, psnr (dB), ssim, mae, ms_ssim, coverage of the 90 % interval; of
+        suggestions those of `evaluation_labels.measure`.
 
     Raises:
         UsageError: when there is nothing to measure, or the model's task has no such measure.
     """
     session = Session(registry=registry)
     card = session.registry.card(model)
-    if card.task not in _CASES:
+    if card.task not in (*_CASES, _SUGGEST):
         raise UsageError(
             f"The model {model!r} cannot be evaluated",
-            expected="a model for " + " or ".join(_CASES),
+            expected="a model for " + " or ".join((*_CASES, _SUGGEST)),
             got=card.task,
             action="choose another model",
         )
-    cases = [
-        (study, case)
-        for study in heads(Manifest.load(data))
-        if study.split == split
-        for case in _CASES[card.task](card, study)
-    ]
-    if not cases:
-        raise UsageError("No patient of this split fits the model", expected="train or val", got=split)
+    manifest = Manifest.load(data)
+    chosen = manifest.studies if card.task == _SUGGEST else heads(manifest)
+    studies = [study for study in chosen if study.split == split]
     monitor = Monitor(progress, cancel)
     rows = []
     with monitor.stage("evaluate", 1.0):
-        for number, (study, (name, inputs, target, truth)) in enumerate(cases):
-            monitor.step(number / len(cases))
-            options = RunOptions(target=target, settings={"allow_unsuitable": True})
-            outcome = run(session, model, inputs, options, cancel=cancel)
-            image = oriented(outcome.volumes[target].data[0], truth.geometry)
-            figures = score(truth, image)
-            if "trust" in outcome.volumes:
-                expected = oriented(outcome.volumes["trust"].data[0], truth.geometry)
-                error = np.float32(figures["gain"]) * image - truth.image
-                expected = np.float32(abs(figures["gain"])) * expected
-                figures["coverage"] = metrics.interval_coverage(expected, error, truth.mask)
-            rows.append({"patient": study.patient, "visit": study.visit, "case": name, **figures})
+        for number, study in enumerate(studies):
+            monitor.step(number / len(studies))
+            rows += measure(session, model, study, cancel=cancel)
+    if not rows:
+        raise UsageError("No patient of this split fits the model", expected="train or val", got=split)
+    return rows
+
+
+def measure(
+    session: Session, model: str, study: Study, *, cancel: Callable[[], bool] | None = None
+) -> list[dict[str, Any]]:
+    """Figures of a model on one study.
+
+    Args:
+        session: its registry has the model, which translates, denoises or suggests.
+        model: its name.
+        study: whose images, or label map, are the truth.
+        cancel: polled while the model works.
+
+    Returns:
+        The rows of `evaluate`; none when the study does not fit the model.
+    """
+    card = session.registry.card(model)
+    if card.task == _SUGGEST:
+        return evaluation_labels.measure(session, model, study, cancel=cancel)
+    rows = []
+    for name, inputs, target, truth in _CASES[card.task](card, study):
+        options = RunOptions(target=target, settings={"allow_unsuitable": True})
+        outcome = run(session, model, inputs, options, cancel=cancel)
+        image = oriented(outcome.volumes[target].data[0], truth.geometry)
+        figures = score(truth, image)
+        if "trust" in outcome.volumes:
+            expected = oriented(outcome.volumes["trust"].data[0], truth.geometry)
+            error = np.float32(figures["gain"]) * image - truth.image
+            expected = np.float32(abs(figures["gain"])) * expected
+            figures["coverage"] = metrics.interval_coverage(expected, error, truth.mask)
+        rows.append({"patient": study.patient, "visit": study.visit, "case": name, **figures})
     return rows
 
 
@@ -173,8 +195,8 @@ def _translations(card: ModelCard, study: Study) -> Iterator[Case]:
 
 
 def _denoisings(card: ModelCard, study: Study) -> Iterator[Case]:
-    """Every contrast at three levels of Rician noise."""
-    found = _truths(study, ("T1", "T1post", "T2", "FLAIR"))
+    """Every MR image at three levels of Rician noise."""
+    found = _truths(study, study.magnitudes)
     for key, (_, truth) in found.items():
         for level in (3, 9, 15):
             generator = torch.Generator().manual_seed(level)

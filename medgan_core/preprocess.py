@@ -127,7 +127,7 @@ def forward(settings: Preprocess, inputs: Sequence[Volume | None]) -> tuple[NDAr
     source = present[0].geometry
     axes, flips = slice_axes(source)
     spacing = tuple(source.spacing[a] for a in axes)
-    arrays = [None if volume is None else _orient(_clean(volume.data[0]), axes, flips) for volume in inputs]
+    arrays = [None if volume is None else orient(_clean(volume.data[0]), axes, flips) for volume in inputs]
     shape = tuple(source.shape[a] for a in axes)
     stride = tuple(max(1, round(_MASK_STEP_MM / s)) for s in spacing)
     masks = {
@@ -180,7 +180,7 @@ def inverse(
     out[:] = outside
     cut = tuple(slice(*ends) for ends in placement.box)
     for channel, target in zip(array, out, strict=True):
-        view = _orient(target, placement.axes, placement.flips)
+        view = orient(target, placement.axes, placement.flips)
         size = tuple(stop - start for start, stop in placement.box[:2])
         np.multiply(resize_slices(channel, (size[0], size[1])), np.float32(scale), out=view[cut])
     return Volume(out, placement.source)
@@ -189,7 +189,7 @@ def inverse(
 def place_mask(mask: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool_]:
     """A mask on the source's grid as it lies on the network's: (i, j, k), pixels it touches are in it."""
     cut = tuple(slice(*ends) for ends in placement.box)
-    part = _orient(mask, placement.axes, placement.flips)[cut]
+    part = orient(mask, placement.axes, placement.flips)[cut]
     slices = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1), dtype=np.float32))
     touched = torch.nn.functional.adaptive_max_pool2d(slices[:, None], placement.shape[:2])[:, 0]
     return np.asarray(touched.numpy().transpose(1, 2, 0) > 0)
@@ -219,8 +219,8 @@ def _clean(data: NDArray[np.generic]) -> NDArray[np.float32]:
     return array if np.isfinite(array).all() else np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _orient(array: NDArray[T], axes: tuple[int, int, int], flips: tuple[int, ...]) -> NDArray[T]:
-    """A view of (i, j, k) with its axes in the network's order and direction."""
+def orient(array: NDArray[T], axes: tuple[int, int, int], flips: tuple[int, ...]) -> NDArray[T]:
+    """A view of (i, j, k) with its axes in the network's order and direction; see `slice_axes`."""
     view = array.transpose(axes)
     return np.flip(view, flips) if flips else view
 

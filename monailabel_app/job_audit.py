@@ -14,6 +14,7 @@ from monailabel_app.audit import AuditLog
 from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.run import Run
+from monailabel_app.jobs.scoring import Scoring
 
 
 class JobAudit:
@@ -82,6 +83,8 @@ def _inputs(job: Job) -> dict[str, Path]:
         return {key: Path(path) for key, path in job.work.inputs.items()}
     if isinstance(job.work, Batch):
         return {str(n): Path(path) for n, path in enumerate(job.work.images.values(), 1)}
+    if isinstance(job.work, Scoring):
+        return {str(n): Path(path) for n, path in enumerate(job.work.labels.values(), 1)}
     return {}
 
 

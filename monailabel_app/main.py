@@ -19,8 +19,11 @@ from medgan_core import __version__
 from medgan_core.errors import MedganError
 from medgan_core.registry import Registry
 from monailabel_app.dicom.datastore import open_datastore
+from monailabel_app.jobs.labels import METHODS
 from monailabel_app.problems import UnknownModelError
+from monailabel_app.scoring import LabelScoring
 from monailabel_app.stock import is_upload
+from monailabel_app.strategies import First, Random
 from monailabel_app.studies import image_path
 from monailabel_app.tasks import InlineRunner, ModelTask, Runner
 
@@ -64,6 +67,18 @@ class MedganApp(MONAILabelApp):  # type: ignore[misc]
             if card.task != "gate":  # Gates check the inputs of other models; nobody runs one.
                 tasks[name] = ModelTask(card, self.stored, lambda: self.runner)
         return tasks
+
+    def init_strategies(self) -> dict[str, First | Random]:
+        """What chooses the image to label next."""
+        return {"first": First(), "random": Random()}
+
+    def init_scoring_methods(self) -> dict[str, LabelScoring]:
+        """Checks of submitted labels."""
+        return {method: LabelScoring(method, self.stored, lambda: self.runner) for method in METHODS}
+
+    def async_scoring(self, method: str | None, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Nothing: MONAI Label would score all labels at every start and every choice of an image."""
+        return {}
 
     def stored(self, image_id: str) -> Path:
         """Where an image of the datastore lies; `UnknownImageError` when it does not."""

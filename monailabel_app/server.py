@@ -22,6 +22,8 @@ from monailabel_app.access import Access, AccessGuard
 from monailabel_app.api import (
     auth,
     batch,
+    cohort,
+    curves,
     datastore,
     health,
     infer,
@@ -94,7 +96,7 @@ def create_app(service: Service, access: Access) -> FastAPI:
     )
     app.state.service, app.state.access, app.state.metrics = service, access, metrics
     own = (batch.router, train.router, scoring.router, datastore.router, sessions.router, logs.router)
-    routers = [part.router for part in (health, auth, models, submit, jobs, store, infer)]
+    routers = [part.router for part in (health, auth, models, submit, jobs, cohort, curves, store, infer)]
     for router in (*routers, *own):
         app.include_router(router)
     add_stock_endpoints(app, own, _folders(service))

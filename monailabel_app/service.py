@@ -19,10 +19,12 @@ from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.queue import JobQueue
 from monailabel_app.jobs.retention import Retention
 from monailabel_app.jobs.run import Run, checked
+from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.store import Store
 from monailabel_app.jobs.work import Results, Work
 from monailabel_app.jobs.worker import Setup
 from monailabel_app.problems import UnknownModelError
+from monailabel_app.scoring import note_scores, read_scores
 from monailabel_app.studies import image_path
 
 
@@ -154,8 +156,10 @@ class Service:
         return self.queue.submit(job)
 
     def _deliver(self, job: Job, results: Results) -> None:
-        """Keep a batch's results as labels of the datastore, when that was asked for."""
+        """Keep scores, and a batch's results as labels when that was asked for, in the datastore."""
         work: Work = job.work
+        if isinstance(work, Scoring):
+            note_scores(self.app.datastore(), work, read_scores(job.folder / "results"))
         if not isinstance(work, Batch) or not work.tag:
             return
         for study in self.queue.get(job.id).studies:

@@ -10,8 +10,11 @@ import torch
 from medgan_core import registry
 from medgan_core.card import ModelCard, Training
 from medgan_core.training.recipe import Recipe
+from medgan_core.training.recipes.brain_synthesize import BrainSynthesize
 from medgan_core.training.recipes.denoise import Denoise
 from medgan_core.training.recipes.f_anogan import FAnoGAN
+from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
+from medgan_core.training.recipes.hippocampus_synthesize import HippocampusSynthesize
 from medgan_core.training.recipes.inpaint import Inpaint
 from medgan_core.training.recipes.srgan import SRGAN
 from medgan_core.training.recipes.translate import Translate
@@ -42,6 +45,24 @@ def toy_inpaint(folder: Path, *, name: str = "mr-inpaint") -> ModelCard:
 def toy_anomaly(folder: Path, *, name: str = "flair-anomaly") -> ModelCard:
     """Tiny networks that look for anomalies of FLAIR under ``folder/NAME``; no suitability gate."""
     return _save(folder, FAnoGAN(latent=4, widths=(4, 4, 4)), name)
+
+
+def toy_pairs(folder: Path, *, name: str = "hippocampus-synthesize") -> ModelCard:
+    """Tiny networks that draw pairs of image and label map under ``folder/NAME``."""
+    recipe = HippocampusSynthesize(
+        style=4, shape=4, hidden=4, widths=(4, 4), style_widths=(4, 4), shape_widths=(4, 4)
+    )
+    return _save(folder, recipe, name)
+
+
+def toy_suggest(folder: Path, *, name: str = "hippocampus-suggest") -> ModelCard:
+    """A tiny network that suggests the parts of the hippocampus under ``folder/NAME``."""
+    return _save(folder, HippocampusSuggest(widths=(8, 8)), name)
+
+
+def toy_brain(folder: Path, *, name: str = "brain-mr-synthesize") -> ModelCard:
+    """A tiny network that paints label maps under ``folder/NAME``."""
+    return _save(folder, BrainSynthesize(widths=(8, 16)), name)
 
 
 def _save(folder: Path, recipe: Recipe, name: str) -> ModelCard:

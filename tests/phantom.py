@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from medgan_core import io
-from medgan_core.data.simulation import Head, signals, tissue_map
+from medgan_core.physics.simulation import Head, signals, tissue_map
 from medgan_core.volume import Geometry, Volume
 
 _SHELLS = ((1.0, 507), (0.9, 515), (0.84, 24), (0.78, 3), (0.66, 2), (0.2, 4))

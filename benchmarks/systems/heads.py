@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from medgan_core.data.cases import Case, Storage, Stored
-from medgan_core.data.mr_signal import Contrast
-from medgan_core.data.noise import rician
-from medgan_core.data.simulation import Head, add_lesions, signals, tissue_map
 from medgan_core.data.stacks import Stack, stack
 from medgan_core.data.study import Study, part
-from medgan_core.data.tissues import INDEX
 from medgan_core.data.training_set import open_training_set
 from medgan_core.foreground import foreground, percentile_scale
+from medgan_core.physics.mr_signal import Contrast
+from medgan_core.physics.noise import rician
+from medgan_core.physics.simulation import Head, add_lesions, signals, tissue_map
+from medgan_core.physics.tissues import INDEX
 from medgan_core.volume import Geometry
 
 _TEXTURE = 0.04

@@ -41,7 +41,7 @@ def spade(bench: Bench) -> Section:
     """Dice on images generated from val label maps, and of segmentations trained on generated pairs."""
     if missing := bench.runs.missing([SPADE, SEGMENTATION]):
         return waiting(TITLE, missing)
-    found = bench.judged("spade", lambda: _found_again(bench), runs=[SPADE, SEGMENTATION])
+    found = bench.judged("spade", lambda: found_again(bench, SPADE), runs=[SPADE, SEGMENTATION])
     means = {name: fmean(x for values in dices.values() for x in values) for name, dices in found.items()}
     return Section(
         title=TITLE,
@@ -63,9 +63,9 @@ def spade(bench: Bench) -> Section:
     )
 
 
-def _found_again(bench: Bench) -> dict[str, Dices]:
-    """Dice by kind of image."""
-    run, segmentation = bench.runs.open(SPADE), bench.runs.open(SEGMENTATION)
+def found_again(bench: Bench, name: str) -> dict[str, Dices]:
+    """Dice by kind of image, of the run of a generator with this name."""
+    run, segmentation = bench.runs.open(name), bench.runs.open(SEGMENTATION)
     recipe = cast("Spade", run.recipe)
     if recipe.spatial_dims != cast("Segmentation", segmentation.recipe).spatial_dims:
         raise UsageError(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medgan_core.data.noise import rician, smooth_field
+from medgan_core.physics.noise import rician, smooth_field
 
 
 def scanner_effects(

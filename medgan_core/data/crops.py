@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medgan_core.data.cases import Case, TrainingSet
 from medgan_core.data.draws import TRAINING, VALIDATION, fixed_order, generators, grouped, pick
-from medgan_core.data.study import part
+from medgan_core.data.study import Study, part
 from medgan_core.data.windows import Augmentation, Window, window
 from medgan_core.errors import UsageError
 
@@ -86,8 +86,12 @@ class LabelledCrops:
         axis: int = 0,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        labelled: int = 0,
     ) -> LabelledCrops:
         """Crops of a training set: those to train on, or of the patients left out (see `study.part`).
+
+        With `labelled` training is on so many patients alone, the first ones in an order that the seed gives;
+        those of a smaller number are among those of a larger one.
 
         Raises:
             UsageError: when there are none.
@@ -98,6 +102,8 @@ class LabelledCrops:
             if not sources or s.source in sources
         ]
         chosen = part(studies, validation=validation, fold=fold, purpose=f"crops of {image} with {label}")
+        if labelled and not validation:
+            chosen = _first_patients(chosen, labelled, seed)
         return cls(
             [data.case(s, (image, label)) for s in chosen],
             image=image,
@@ -109,6 +115,10 @@ class LabelledCrops:
             seed=seed,
             validation=validation,
         )
+
+    def whole(self, case: int) -> tuple[Tensor, Tensor]:
+        """Image and label map of a crop as they are, (i, j, k)."""
+        return self._pairs[case]
 
     def __len__(self) -> int:
         """Crops, or labelled slices: after so many, validation samples repeat."""
@@ -155,6 +165,40 @@ class LabelledCrops:
                 action="choose another axis or a smaller least",
             )
         return items
+
+
+class WholeCrops:
+    """Crops as they are, each of its own size, one after the other.
+
+    Args:
+        crops: from where.
+    """
+
+    def __init__(self, crops: LabelledCrops) -> None:
+        self._crops = crops
+
+    def __len__(self) -> int:
+        """Crops; after so many they repeat."""
+        return len(self._crops.patients)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Image (1, i, j, k) float32, label (1, i, j, k) int64, case (index into the patients) int64."""
+        case = number % len(self)
+        image, label = self._crops.whole(case)
+        return {"image": image[None].float(), "label": label[None].long(), "case": torch.tensor(case)}
+
+
+def _first_patients(studies: Sequence[Study], count: int, seed: int) -> list[Study]:
+    patients = sorted({s.patient for s in studies})
+    if count > len(patients):
+        raise UsageError(
+            "There are not so many labelled patients",
+            expected=f"at most {len(patients)}",
+            got=str(count),
+            action="choose fewer, or 0 for all",
+        )
+    kept = {patients[n] for n in fixed_order(len(patients), seed)[:count]}
+    return [s for s in studies if s.patient in kept]
 
 
 def _check(spatial_dims: int, axis: int) -> None:

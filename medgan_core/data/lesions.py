@@ -4,6 +4,10 @@ Most visible brains are diseased. A patch is lesion-free when the label map show
 the clearance around it; what the raters or the rule behind the map left out is not seen (the masks of
 btp-coreg hold enhancing tumour only, not its oedema). In whole heads a lesion-free patch may show face or
 skull base, as there is no brain mask.
+
+Lesions do not lie just anywhere. Where both kinds are drawn, a lesion-free patch therefore lies where a
+lesion is on the other side of the head, in stacks that have such places. Else its place alone would tell what
+it is: patches of deep white matter have fewer edges than those of the cortex.
 """
 
 from __future__ import annotations
@@ -25,6 +29,11 @@ KINDS = ("without-lesion", "with-lesion")
 
 _STRIDE = 2
 _ATTEMPTS = 20
+_LEFT_RIGHT = 1
+"""Axis of (slice, h, w) that the sides of the head lie along."""
+
+_NEAR = (1, 6, 6)
+"""Slices and pixels that the mirror image of a lesion may be away."""
 
 
 class LesionPatches:
@@ -37,7 +46,7 @@ class LesionPatches:
         stacks: loaded with a label, see `stacks.load_stacks`.
         size: pixels along (h, w).
         depth: 1 for patches (c, h, w), more for (c, depth, h, w).
-        share: of patches with a lesion; 0 gives lesion-free ones only.
+        share: of patches with a lesion; 0 gives lesion-free ones only, of all places.
         least: voxels of lesion that a patch with a lesion has. Patches with fewer are never drawn.
         clearance_mm: around a lesion-free patch there is no lesion this near, in plane and across slices.
         scalp_mm: in whole heads the middle of a lesion-free patch lies deeper than this within its slice.
@@ -79,7 +88,9 @@ class LesionPatches:
         self._seed, self._stream = seed, VALIDATION if validation else TRAINING
         self._with = [_lesion_places(s) if share > 0 else _none() for s in stacks]
         self._without = [
-            _free_places(s, size, depth, clearance_mm, scalp_mm, filled) if share < 1 else _none()
+            _free_places(s, size, depth, clearance_mm, scalp_mm, filled, opposite=share > 0)
+            if share < 1
+            else _none()
             for s in stacks
         ]
         for asked, places, kind in (
@@ -161,8 +172,13 @@ def _free_places(
     clearance_mm: float,
     scalp_mm: float,
     filled: float,
+    *,
+    opposite: bool,
 ) -> Tensor:
-    """Middles of patches without lesion, on every second pixel: (n, 3) as (slice, h, w)."""
+    """Middles of patches without lesion, on every second pixel: (n, 3) as (slice, h, w).
+
+    With `opposite` only those near the mirror image of a lesion, if there are any.
+    """
     assert stack.share is not None
     clear = [int(clearance_mm // mm) for mm in (stack.slice_mm, *stack.pixel_mm)]
     sides = (depth // 2, size[0] // 2 + 1, size[1] // 2 + 1)
@@ -176,7 +192,20 @@ def _free_places(
         good &= _box_sum(~_hull(inside), reach) == 0
     grid = torch.zeros_like(good)
     grid[:, ::_STRIDE, ::_STRIDE] = True
+    if opposite:
+        across = grid & good & (_box_sum(_mirrored(stack.share >= 0.5, inside), _NEAR) > 0)
+        good = across if across.any() else good
     return (good & grid).nonzero().to(torch.int16)
+
+
+def _mirrored(mask: Tensor, inside: Tensor) -> Tensor:
+    """A mask (slice, h, w) on the other side of the plane half way through the foreground."""
+    found = inside.any(dim=0).any(dim=1).nonzero()
+    if not len(found):
+        return mask
+    other = int(found.min()) + int(found.max()) - torch.arange(mask.shape[_LEFT_RIGHT])
+    there = (other >= 0) & (other < mask.shape[_LEFT_RIGHT])
+    return mask[:, other.clamp(0, mask.shape[_LEFT_RIGHT] - 1)] & there[None, :, None]
 
 
 def _hull(inside: Tensor) -> Tensor:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from medgan_core.data.mr_signal import Contrast
-from medgan_core.data.noise import smooth_field
-from medgan_core.data.simulation import Head, add_lesions, signals, tissue_map
-from medgan_core.data.tissues import EXTRA_CEREBRAL, NAMES
+from medgan_core.physics.mr_signal import Contrast
+from medgan_core.physics.noise import smooth_field
+from medgan_core.physics.scanner import blur, coil
+from medgan_core.physics.simulation import Head, add_lesions, signals, tissue_map
+from medgan_core.physics.tissues import EXTRA_CEREBRAL, NAMES
 
 CONTRASTS: tuple[Contrast, ...] = ("T1", "T1post", "T2", "FLAIR", "PD")
 _SUBSLICES = 3
@@ -84,9 +85,9 @@ class SimulatedSlabs:
         head = Head.draw(rng)
         texture = float(rng.uniform(0.02, 0.10))
         fine = signals(tensor, head, CONTRASTS, generator, texture)
-        fine *= _coil(tissue.shape, index, depth=float(rng.uniform(0, 1.1)))
+        fine *= coil(tissue.shape, index, depth=float(rng.uniform(0, 1.1)))
         thick = fine.reshape(len(fine), self._slices, subslices, *fine.shape[2:]).mean(2)
-        blurred = torch.stack([_blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
+        blurred = torch.stack([blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
         counts = (self._brain_counts if stripped else self._counts)[which]
         scales = torch.tensor([head.scale(c, counts) for c in CONTRASTS])
         return Slab(blurred / scales[:, None, None, None].clamp(min=1e-3), (True,) * len(CONTRASTS))
@@ -202,33 +203,8 @@ def _take(
     return cast("NDArray[np.uint8]", (array[tuple(safe)] * inside).astype(np.uint8))
 
 
-def _coil(
-    shape: tuple[int, ...],
-    index: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
-    *,
-    depth: float,
-) -> Tensor:
-    """Sensitivity of a coil around the head: 1 at the surface, ``exp(-depth)`` in the middle.
-
-    Args:
-        shape: of the label map.
-        index: voxels of the slab along its three axes, which broadcast.
-        depth: logarithm of the loss in the middle.
-    """
-    square = sum((2 * place / count - 1) ** 2 for place, count in zip(index, shape, strict=True))
-    return torch.from_numpy(np.exp(-depth * np.clip(1 - square, 0, 1)).astype(np.float32))
-
-
 def _tissue_counts(tissue: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.bincount(tissue.ravel(), minlength=len(NAMES)).astype(np.float32))
-
-
-def _blur(image: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur in plane, (slices, i, j), 5 taps."""
-    taps = torch.exp(-0.5 * (torch.arange(-2, 3) / sigma) ** 2)
-    taps = taps / taps.sum()
-    out = functional.conv2d(image[:, None], taps.view(1, 1, 5, 1), padding=(2, 0))
-    return functional.conv2d(out, taps.view(1, 1, 1, 5), padding=(0, 2))[:, 0]
 
 
 def _affine(images: Tensor, size: int, rng: np.random.Generator) -> Tensor:

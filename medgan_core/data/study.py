@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from medgan_core.errors import InputError, UsageError
 
 SPLITS = ("train", "val", "test")
 _STANDARD = {"T1pre": "T1", "mask": "lesion"}
+_NO_MAGNITUDE = {"ct", "pet", "suv", "adc", "fa", "md", "cbf", "cbv", "t1map", "t2map"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class Study:
     licence: str = ""
     images: dict[str, Path] = field(default_factory=dict)
     labels: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def magnitudes(self) -> tuple[str, ...]:
+        """Keys of the images that their names do not tell to be CT, PET or a map of some quantity."""
+        words = {key: set(re.split("[^a-z0-9]+", key.lower())) for key in self.images}
+        return tuple(key for key, found in words.items() if not found & _NO_MAGNITUDE)
 
 
 def select(

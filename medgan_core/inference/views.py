@@ -7,7 +7,7 @@ representation for lymph node detection", MICCAI 2014, who average random views.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,7 @@ def apply_views(
     memory_limit: int | None = None,
     keep: Sequence[int] | None = None,
     views: Views | None = None,
+    each: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
     monitor: Monitor | None = None,
 ) -> Viewed:
     """`apply` along each of some axes; values are averaged, of the predicted scales the logarithms.
@@ -99,6 +100,7 @@ def apply_views(
         memory_limit: see `apply`; bytes for each view.
         keep: see `apply`.
         views: replay these exactly; `axes` is not looked at then.
+        each: done to the values (o, i, j, k) of each view before they are averaged; it may write over them.
         monitor: told after every step.
 
     Raises:
@@ -130,7 +132,7 @@ def apply_views(
             )
         done.append(View(axis=axis, plan=one.plan))
         notes += one.notes
-        values = _added(values, one.values, axis)
+        values = _added(values, one.values if each is None else each(one.values), axis)
         if one.log_scales is not None:
             log_scales = _added(log_scales, one.log_scales, axis)
     assert values is not None

@@ -15,17 +15,21 @@ from medgan_core.networks.hole_filler import HoleFiller
 from medgan_core.networks.image_classifier import ImageClassifier
 from medgan_core.networks.image_to_image import ResidualImageGenerator, UNetGenerator
 from medgan_core.networks.inpainting import InpaintingGenerator
+from medgan_core.networks.labelled_synthesizer import LabelledSynthesizer
 from medgan_core.networks.latent_encoder import LatentEncoder
 from medgan_core.networks.patch_anomaly import PatchAnomaly
 from medgan_core.networks.patchgan import PatchDiscriminator
 from medgan_core.networks.progressive import ProgressiveDiscriminator, ProgressiveGenerator
 from medgan_core.networks.residual_gan import ResidualDiscriminator, ResidualGenerator
 from medgan_core.networks.segmentation_unet import SegmentationUNet
+from medgan_core.networks.slab_painter import SlabPainter
+from medgan_core.networks.slab_segmenter import SlabSegmenter
 from medgan_core.networks.slab_unet import SlabUNet
 from medgan_core.networks.slice_refiner import SliceRefiner
 from medgan_core.networks.spade import SpadeGenerator, StyleEncoder
 from medgan_core.networks.super_resolution import SuperResolutionGenerator
 from medgan_core.networks.volume_classifier import VolumeClassifier
+from medgan_core.networks.weightless import Weightless
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "autoencoder": Autoencoder,
@@ -35,7 +39,9 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "hole-filler": HoleFiller,
     "image-classifier": ImageClassifier,
     "inpainting-generator": InpaintingGenerator,
+    "labelled-synthesizer": LabelledSynthesizer,
     "latent-encoder": LatentEncoder,
+    "mr-variants": Weightless,
     "patch-anomaly": PatchAnomaly,
     "patch-discriminator": PatchDiscriminator,
     "progressive-discriminator": ProgressiveDiscriminator,
@@ -44,6 +50,8 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "residual-generator": ResidualGenerator,
     "residual-image-generator": ResidualImageGenerator,
     "segmentation-unet": SegmentationUNet,
+    "slab-painter": SlabPainter,
+    "slab-segmenter": SlabSegmenter,
     "slab-unet": SlabUNet,
     "slice-refiner": SliceRefiner,
     "spade-generator": SpadeGenerator,

@@ -100,10 +100,10 @@ CONVOLUTIONS: dict[str, type[GatedConvolution] | type[PartialConvolution]] = {
 class InpaintingGenerator(nn.Module):
     """A U-Net of gated or partial convolutions with dilated ones at its coarsest resolution.
 
-    It corrects the smooth surface over the hole (`smooth_fill`), which fills small holes well already. Sources: Yu et al., ICCV 2019 (gated), Liu et al., ECCV
-    2018 (partial), dilation as in Iizuka et al., SIGGRAPH 2017. No layer takes statistics over the image, so
-    a tile whose corner lies at multiples of `multiple` computes what the whole does away from its border.
-    Any size works.
+    It corrects the smooth surface over the hole (`smooth_fill`), which fills small holes well already.
+    Sources: Yu et al., ICCV 2019 (gated), Liu et al., ECCV 2018 (partial), dilation as in Iizuka et al.,
+    SIGGRAPH 2017. No layer takes statistics over the image, so a tile whose corner lies at multiples of
+    `multiple` computes what the whole does away from its border. Any size works.
 
     Attributes:
         multiple: see above.

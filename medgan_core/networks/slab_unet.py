@@ -7,40 +7,17 @@ tile computes exactly what the whole slice would (away from its border), and any
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
+
+from medgan_core.networks.slab_trunk import SlabTrunk, start
 
 _FIRST_LOG_SCALE = -3.0
 _EDGE_FLOOR = 0.01
 
 
-class ResidualBlock(nn.Module):
-    """``x + conv(relu(conv(x)))``, 3x3, the same width, no normalisation.
-
-    The second convolution starts at zero, so a deep stack starts as the identity (Zhang et al., "Fixup
-    initialization", ICLR 2019, without its scalar biases).
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, width, h, w) to the same shape."""
-        change: Tensor = self.second(torch.relu(self.first(x)))
-        return x + change
-
-
-class SlabUNet(nn.Module):
-    """Residual U-Net on pixel-unshuffled slabs, with a scale head for the expected error.
-
-    The first step folds 2x2 pixels into channels (Shi et al. 2016 backwards, as in FFDNet, Zhang et al.
-    2018), which takes the costly full-resolution layers away; the last one unfolds them.
+class SlabUNet(SlabTrunk):
+    """`SlabTrunk` with heads for images and for the error to expect of them.
 
     Args:
         contrasts: images in the slab; the input has ``contrasts * slices`` channels, contrast first.
@@ -54,8 +31,6 @@ class SlabUNet(nn.Module):
             shows already need not pass through the network; a fresh network gives the inputs' mean.
     """
 
-    spatial_dims = 2
-
     def __init__(
         self,
         *,
@@ -67,49 +42,22 @@ class SlabUNet(nn.Module):
         blocks: int = 1,
         blend: bool = False,
     ) -> None:
-        super().__init__()
-        self.contrasts, self.outputs, self.slices = contrasts, outputs, slices
-        self.presence, self.blend = presence, blend
-        self.in_channels = contrasts * (slices + int(presence))
-        self.multiple = 2 ** len(widths)
-        self.stem = nn.Conv2d(4 * self.in_channels, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(width) for _ in range(blocks))) for width in widths
-        )
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
-        self.grow = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(b, a, 1), nn.Upsample(scale_factor=2, mode="nearest"))
-            for a, b in pairwise(widths)
-        )
-        self.up = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(2 * width, width, 3, padding=1),
-                *(ResidualBlock(width) for _ in range(blocks)),
-            )
-            for width in widths[:-1]
-        )
+        super().__init__(contrasts=contrasts, slices=slices, presence=presence, widths=widths, blocks=blocks)
+        self.outputs, self.blend = outputs, blend
         self.head = nn.Conv2d(widths[0], 4 * outputs, 3, padding=1)
         self.gates = nn.Conv2d(widths[0], contrasts * outputs, 3, padding=1) if blend else None
         known = widths[0] + outputs
         last = nn.Conv2d(widths[0] // 2, 4 * outputs, 3, padding=1)
         self.scale = nn.Sequential(nn.Conv2d(known, widths[0] // 2, 3, padding=1), nn.ReLU(), last)
-        _start(self.head, 0.0, std=1e-3)
-        _start(last, _FIRST_LOG_SCALE)
+        start(self.head, 0.0, std=1e-3)
+        start(last, _FIRST_LOG_SCALE)
         if self.gates is not None:
-            _start(self.gates, 1 / contrasts)
+            start(self.gates, 1 / contrasts)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_channels, h, w) with h, w multiples of `multiple` to (n, 2 * outputs, h, w)."""
         folded = nn.functional.pixel_unshuffle(x, 2)
-        features = self.stem(folded)
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            features = block(features)
-            if level < len(self.shrink):
-                skips.append(features)
-                features = self.shrink[level](features)
-        for level in reversed(range(len(self.up))):
-            features = self.up[level](torch.cat([self.grow[level](features), skips[level]], dim=1))
+        features = self.features(folded)
         values = self.head(features)
         if self.gates is not None:
             values = values + self._blended(folded, self.gates(features))
@@ -130,13 +78,6 @@ class SlabUNet(nn.Module):
             terms = [weights[:, c : c + 1] * image for c, image in enumerate(images)]
             parts.append(sum(terms[1:], terms[0]))
         return torch.cat(parts, dim=1)
-
-
-def _start(layer: nn.Conv2d, bias: float, *, std: float = 0.0) -> None:
-    """Begin with (nearly) nothing but the bias."""
-    nn.init.normal_(layer.weight, std=std)
-    if layer.bias is not None:
-        nn.init.constant_(layer.bias, bias)
 
 
 def _edges(values: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from medgan_core.training import loop
 from medgan_core.training.recipe import Recipe, configure
 from medgan_core.training.recipes.ae import AE
 from medgan_core.training.recipes.beta_vae import BetaVAE
+from medgan_core.training.recipes.brain_synthesize import BrainSynthesize
 from medgan_core.training.recipes.classifier import Classifier
 from medgan_core.training.recipes.cyclegan import CycleGAN
 from medgan_core.training.recipes.dcgan import DCGAN
@@ -24,6 +25,8 @@ from medgan_core.training.recipes.flow import Flow
 from medgan_core.training.recipes.gan import GAN
 from medgan_core.training.recipes.gate import Gate
 from medgan_core.training.recipes.gedgan import GEDGAN
+from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
+from medgan_core.training.recipes.hippocampus_synthesize import HippocampusSynthesize
 from medgan_core.training.recipes.inpaint import Inpaint
 from medgan_core.training.recipes.pix2pix import Pix2pix
 from medgan_core.training.recipes.progressive import Progressive
@@ -54,6 +57,9 @@ _ALL: tuple[type[Recipe], ...] = (
     BetaVAE,
     Flow,
     Spade,
+    HippocampusSynthesize,
+    BrainSynthesize,
+    HippocampusSuggest,
     FAnoGAN,
     Classifier,
     Segmentation,

@@ -54,7 +54,7 @@ def train(
         data: folder with the manifest, or a pack.
         out: run folder; see `folder` for what it holds.
         command: as it was typed, for the card.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` (under torchrun the one of the process) or ``cuda:N``.
         resume: go on from the state in the run folder.
         max_minutes: stop (resumable) after so long.
         workers: processes that prepare samples; 0 for none. They are forked where the system can, so a

@@ -32,12 +32,13 @@ def publish(
     version: str | None = None,
     default: bool = False,
     models: Path | None = None,
+    figures: tuple[Figure, ...] = (),
     recipes: Mapping[str, type[Recipe]] = RECIPES,
 ) -> tuple[ModelCard, bool]:
     """Make the served model of a finished run a version of a published one.
 
-    Its card gets the figures that the recipe takes from the run's validation, unless it has some. The files
-    are made aside, loaded once for a check of hash and architecture, and put in place whole.
+    Its card gets the figures that the recipe takes from the run's validation, unless some are given or it has
+    some. The files are made aside, loaded once for a check of hash and architecture, and put in place whole.
 
     Args:
         run: its folder.
@@ -45,6 +46,7 @@ def publish(
         version: ``major.minor.patch``; None takes the card's, or the next one that is free.
         default: make it the version in use; the first one always is.
         models: folder of models; None for `registry.user_folder`.
+        figures: what was measured.
         recipes: those there are, by name.
 
     Returns:
@@ -60,30 +62,57 @@ def publish(
     place = _place(base, name)
     source = _served(run, recipes)
     version = _free(base, name, source.card.version) if version is None else _new(place, version)
-    figures = source.card.figures or _figures(run, recipes)
-    card = replace(source.card, name=name, version=version, figures=figures)
-    draft = base / f".draft-{uuid.uuid4().hex}"
-    try:
-        (draft / name).mkdir(parents=True)
-        shutil.copyfile(source.folder / card.weights.file, draft / name / card.weights.file)
-        card.save(draft / name / CARD)
-        Registry([draft]).load(name)
-        place.mkdir(exist_ok=True)
-        (draft / name).rename(place / version)
-        used = default or not (place / POINTER).is_file()
-        if used:
-            use(name, version, models=base)
-            Registry([base]).load(name)
-    except OSError as error:
-        raise ResourceError(
-            f"{name} {version} could not be published",
-            expected="a folder of models with room and permission",
-            got=error.strerror or str(error),
-            action="check the folder (medgan publish writes below $MEDGAN_MODELS)",
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return card, used
+    card = source.card if figures or source.card.figures else _measured(run, source.card, recipes)
+    card = replace(card, name=name, version=version, figures=figures or card.figures)
+    return card, _put(base, card, source.folder / card.weights.file, default=default)
+
+
+def keep(name: str, *, shelf: Registry, models: Path | None = None) -> ModelCard:
+    """Have the version in use among those of the folder of models, so that one can go back to it.
+
+    A shipped model is copied there; from then on a later shipped version does not come into use by itself.
+
+    Args:
+        name: of the model.
+        shelf: where it is found.
+        models: folder of models; None for `registry.user_folder`.
+
+    Returns:
+        The card of the version in use.
+
+    Raises:
+        UsageError: when there is no such model, or the folder holds one of that name without versions.
+        ModelError: when it is damaged.
+        ResourceError: when the folder cannot be written.
+    """
+    base = registry.user_folder() if models is None else models
+    place, model = _place(base, name), shelf.load(name)
+    if not (place / POINTER).is_file():
+        _put(base, model.card, model.folder / model.card.weights.file, default=True)
+    return model.card
+
+
+def published(name: str, *, shelf: Registry, models: Path | None = None) -> list[tuple[ModelCard, bool]]:
+    """The versions of a model, lowest first, each with whether it is the one in use.
+
+    Args:
+        name: of the model.
+        shelf: where the one in use is found.
+        models: folder of models; None for `registry.user_folder`.
+
+    Raises:
+        UsageError: when there is no such model.
+        ModelError: when a card is damaged.
+    """
+    used = shelf.card(name)
+    place = (registry.user_folder() if models is None else models) / name
+    cards = [ModelCard.load(place / version / CARD) for version in versions(place)] or [used]
+    return [(card, card.version == used.version) for card in cards]
+
+
+def check(name: str, *, models: Path | None = None) -> None:
+    """Raise `UsageError` when no version of this name can be put into the folder of models."""
+    _place(registry.user_folder() if models is None else models, name)
 
 
 def use(name: str, version: str, *, models: Path | None = None) -> ModelCard:
@@ -131,6 +160,33 @@ def versions(place: Path) -> list[str]:
     return sorted((v for v in found if _VERSION.fullmatch(v)), key=_numbers)
 
 
+def _put(base: Path, card: ModelCard, weights: Path, *, default: bool) -> bool:
+    """Write a version: made aside, loaded once, put in place whole; whether it is the one in use then."""
+    name, place = card.name, base / card.name
+    draft = base / f".draft-{uuid.uuid4().hex}"
+    try:
+        (draft / name).mkdir(parents=True)
+        shutil.copyfile(weights, draft / name / card.weights.file)
+        card.save(draft / name / CARD)
+        Registry([draft]).load(name)
+        place.mkdir(exist_ok=True)
+        (draft / name).rename(place / card.version)
+        used = default or not (place / POINTER).is_file()
+        if used:
+            use(name, card.version, models=base)
+            Registry([base]).load(name)
+    except OSError as error:
+        raise ResourceError(
+            f"{name} {card.version} could not be published",
+            expected="a folder of models with room and permission",
+            got=error.strerror or str(error),
+            action="check the folder (medgan publish writes below $MEDGAN_MODELS)",
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return used
+
+
 def _served(run: Path, recipes: Mapping[str, type[Recipe]]) -> Model:
     """The model that the loop wrote into a finished run's folder, or would write today."""
     folder.done(run)
@@ -158,17 +214,17 @@ def _made(run: Path, name: str, recipes: Mapping[str, type[Recipe]]) -> bool:
     return True
 
 
-def _figures(run: Path, recipes: Mapping[str, type[Recipe]]) -> tuple[Figure, ...]:
-    """What the recipe makes of the validation of the weights that are served."""
+def _measured(run: Path, card: ModelCard, recipes: Mapping[str, type[Recipe]]) -> ModelCard:
+    """The card with what the recipe makes of the validation of the weights that are served."""
     lines = folder.metrics(run, "validation")
     if not lines or str(folder.resolved(run)["recipe"]) not in recipes:
-        return ()
+        return card
     recipe, line = folder.rebuilt(run, recipes), lines[-1]
     if recipe.patience:
         choose = max if recipe.best == "high" else min
         line = choose((one for one in lines if recipe.metric in one), key=lambda one: one[recipe.metric])
     numbers = {key: value for key, value in line.items() if isinstance(value, float)}
-    return recipe.figures(numbers, str(folder.done(run)["command"]))
+    return recipe.measured(card, numbers, str(folder.done(run)["command"]))
 
 
 def _place(base: Path, name: str) -> Path:

@@ -123,6 +123,10 @@ class Recipe:
         """The card of the finished model, without its figures; None when nothing is served."""
         return None
 
+    def measured(self, card: ModelCard, numbers: Mapping[str, float], command: str) -> ModelCard:
+        """The card with what the validation of the weights that are served found: its figures."""
+        return dataclasses.replace(card, figures=self.figures(numbers, command))
+
     def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
         """What the card of a published run says of its quality.
 

@@ -14,17 +14,18 @@ from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.problems import NotFoundError
 from monailabel_app.service import Service, service_of
 
+_MOST = 10_000
 router = APIRouter(prefix="/logs", tags=["Others"], responses=PROBLEMS)
 
 
 @router.get("/", response_class=PlainTextResponse, summary="The server's log")
 def log(
     service: Annotated[Service, Depends(service_of)],
-    lines: Annotated[int, Query(ge=1, le=10_000)] = 300,
+    lines: Annotated[int, Query(ge=0, le=_MOST, description="0 for as many as there may be")] = 300,
 ) -> PlainTextResponse:
     """The last lines of the log."""
     with service.log.open(encoding="utf-8", errors="replace") as stream:
-        return PlainTextResponse("".join(deque(stream, lines)))
+        return PlainTextResponse("".join(deque(stream, lines or _MOST)))
 
 
 @router.get("/gpu", response_class=PlainTextResponse, summary="The GPUs")

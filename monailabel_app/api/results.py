@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from medgan_core import io
 from medgan_core.errors import UsageError
 from monailabel_app.jobs.job import Job
-from monailabel_app.jobs.work import REPORT
+from monailabel_app.jobs.work import REPORT, place_of
 from monailabel_app.problems import NotFoundError, NotReadyError
 
 Kind = Literal["nii", "nii.gz", "nrrd"]
@@ -97,9 +97,9 @@ def report_response(job: Job, study: str = "") -> Response:
 
 def _place(job: Job, image: str) -> str:
     """The folder of a study's results."""
-    for number, study in enumerate(job.studies, start=1):
+    for number, study in enumerate(job.studies):
         if study.image == image:
-            return f"{number:03d}"
+            return place_of(number)
     raise NotFoundError(
         "The job has no such study",
         expected="the image of one of its studies",

@@ -68,13 +68,14 @@ class StudyDocument(BaseModel):
     results: list[str] = Field(description="keys for /jobs/{id}/results/{key}")
     verdict: str | None
     error: Problem | None
+    seconds: float | None = Field(description="that its work took; null before")
 
 
 class JobDocument(BaseModel):
     """A job as a client sees it."""
 
     id: str
-    kind: Literal["run", "batch", "train"]
+    kind: Literal["run", "batch", "train", "tune", "scoring"]
     model: str
     target: str | None
     seed: int

@@ -39,11 +39,13 @@ class StockTasks:
 
     Args:
         service: has the queue.
-        kind: of the work: ``train`` or ``batch``.
+        kind: as MONAI Label calls it: ``train`` or ``batch``.
+        more: kinds of work that go by the same name there.
     """
 
-    def __init__(self, service: Service, kind: str) -> None:
+    def __init__(self, service: Service, kind: str, *more: str) -> None:
         self._queue, self._submit, self._kind = service.queue, service.submit, kind
+        self._kinds = (kind, *more)
 
     def status(self, *, all: bool, running: bool) -> Task | list[Task]:
         """The last task, the one that runs, or all of them.
@@ -96,7 +98,7 @@ class StockTasks:
         return self._task(self._queue.wait(jobs[0].id, 10.0))
 
     def _jobs(self) -> list[Job]:
-        return [job for job in self._queue.jobs() if job.work.kind == self._kind]
+        return [job for job in self._queue.jobs() if job.work.kind in self._kinds]
 
     def _task(self, job: Job) -> Task:
         document = self._queue.document(job)

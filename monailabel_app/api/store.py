@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,10 @@ from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.dicom.datastore import PacsDatastore
 from monailabel_app.dicom.errors import NotFromPacsError
 from monailabel_app.dicom.storing import store_results
+from monailabel_app.jobs.batch import Batch
+from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.run import Run
+from monailabel_app.jobs.work import place_of
 from monailabel_app.problems import NotFoundError, NotReadyError
 from monailabel_app.service import Service, service_of
 
@@ -25,7 +29,9 @@ class StoreRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    results: list[str] | None = Field(None, min_length=1, description="keys of results; all when left out")
+    results: list[str] | None = Field(
+        None, min_length=1, description="keys of results (of a batch 001/KEY); all when left out"
+    )
 
 
 _ALL = StoreRequest(results=None)
@@ -53,27 +59,24 @@ def store(
     service: Annotated[Service, Depends(service_of)],
     request: Annotated[StoreRequest, Body()] = _ALL,
 ) -> dict[str, Any]:
-    """Write results back beside the series they were made from; again is safe, it makes no copies."""
+    """Write results back beside the series they were made from; again is safe, it makes no copies.
+
+    Named results of a batch can be stored as soon as their study is done.
+    """
     job = service.queue.get(job_id)
-    if job.state != "done":
+    keys = list(job.results) if request.results is None else request.results
+    unknown = [key for key in keys if key not in job.results]
+    if job.state != "done" and (unknown or request.results is None):
         raise NotReadyError(
             "The job has no result",
             expected="a job that is done",
             got=f"a job that is {job.state}",
             action="wait until its state is done" if not job.final else "submit it again",
         )
-    if not isinstance(job.work, Run):
-        raise NotFromPacsError(
-            "Only runs of a model can be stored in the PACS",
-            expected="a job submitted with POST /jobs",
-            got="a batch or a training",
-            action="submit the series one by one",
-        )
-    keys = list(job.results) if request.results is None else request.results
-    if unknown := [key for key in keys if key not in job.results]:
+    if unknown:
         raise NotFoundError(
             "The job has no such result",
-            expected="one of " + ", ".join(job.results),
+            expected="one of " + ", ".join(job.results)[:200],
             got=", ".join(unknown)[:200],
             action="choose of them",
         )
@@ -85,12 +88,58 @@ def store(
             got="a studies folder",
             action="download the results instead",
         )
-    stored = store_results(
-        datastore,
-        service.card(job.work.model),
-        [Path(path) for path in job.work.inputs.values()],
-        job.folder / "results",
-        {key: job.results[key] for key in keys},
-        run=job.id,
-    )
-    return {"stored": [asdict(one) for one in stored]}
+    card, stored = service.card(job.work.model), []
+    for made in _made(job, keys):
+        found = store_results(datastore, card, made.inputs, made.folder, made.files, run=made.run)
+        stored += [{**asdict(one), "key": f"{made.prefix}{one.key}"} for one in found]
+    return {"stored": stored}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """What one run of a model made, alone or as a part of a batch.
+
+    Args:
+        inputs: the volumes it was given.
+        folder: with its results and report.
+        files: name in the folder by key of the output.
+        run: a word that no other run has.
+        prefix: of its keys among the job's.
+    """
+
+    inputs: list[Path]
+    folder: Path
+    files: dict[str, str]
+    run: str
+    prefix: str = ""
+
+
+def _made(job: Job, keys: Sequence[str]) -> Iterator[_Made]:
+    """The runs of a job that made results of these keys, with those."""
+    work, folder = job.work, job.folder / "results"
+    if isinstance(work, Run):
+        inputs = [Path(path) for path in work.inputs.values()]
+        yield _Made(inputs=inputs, folder=folder, files={key: job.results[key] for key in keys}, run=job.id)
+    elif isinstance(work, Batch):
+        for number, study in enumerate(job.studies):
+            prefix = f"{place_of(number)}/"
+            files = {
+                key.removeprefix(prefix): study.results[key].removeprefix(prefix)
+                for key in keys
+                if key in study.results
+            }
+            if files:
+                yield _Made(
+                    inputs=[Path(work.images[study.image])],
+                    folder=folder / place_of(number),
+                    files=files,
+                    run=f"{job.id}/{place_of(number)}",
+                    prefix=prefix,
+                )
+    else:
+        raise NotFromPacsError(
+            "Only results of a model can be stored in the PACS",
+            expected="a run or a batch",
+            got=f"a job of the kind {work.kind}",
+            action="store the results of a run or a batch",
+        )

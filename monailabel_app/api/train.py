@@ -1,4 +1,4 @@
-"""MONAI Label's ``/train`` through the queue: the task a stock client sees is a job of the job API."""
+"""MONAI Label's ``/train`` through the queue: a model is tuned, or a recipe trained from nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from fastapi import APIRouter, Body, Depends
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from medgan_core.card import ModelCard
 from medgan_core.errors import UsageError
-from medgan_core.training import RECIPES, train
+from medgan_core.training import RECIPES, publishing, train
+from medgan_core.training.cohort import Cohort
+from medgan_core.training.tuning import recipe_of
 from monailabel_app.access import Client, client_of
 from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.api.stock_tasks import StockTasks, Task
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.training import Training
+from monailabel_app.jobs.tuning import Tuning
 from monailabel_app.problems import UnknownModelError
 from monailabel_app.service import Service, service_of
 
@@ -36,16 +40,20 @@ class TrainingRequest(BaseModel):
     data: str = Field(
         "", description="a folder below the studies folder; the studies folder itself by default"
     )
-    max_minutes: float | None = Field(None, gt=0, description="stop, resumable, after so long")
+    default: bool = Field(False, description="use the tuned version from now on even when it is not better")
+    fresh: bool = Field(False, description="train the recipe of this name, though there is a model of it")
+    max_minutes: float | None = Field(
+        None, gt=0, description="of a recipe trained from nothing: stop, resumable, after so long"
+    )
 
 
 @router.get("/", response_model=Task | list[Task], summary="State of the last training")
 async def status(service: Served, all: bool = False, check_if_running: bool = False) -> Task | list[Task]:
     """The last training, or all of them; 404 when there is none."""
-    return StockTasks(service, "train").status(all=all, running=check_if_running)
+    return _tasks(service).status(all=all, running=check_if_running)
 
 
-@router.post("/{model}", response_model=Task, summary="Train a recipe")
+@router.post("/{model}", response_model=Task, summary="Tune a model, or train a recipe")
 async def run(
     model: str,
     service: Served,
@@ -56,9 +64,8 @@ async def run(
 ) -> Task:
     """Queue a training; the task's id is a job's, with progress and cancel. Another one waits its turn."""
     job_id, folder = service.place()
-    work = await run_in_threadpool(_work, service, model, params or {}, job_id)
-    tasks = StockTasks(service, "train")
-    return await tasks.submit(
+    work = await run_in_threadpool(_work, service, model, params or {}, folder / "run")
+    return await _tasks(service).submit(
         Job(id=job_id, work=work, folder=folder, client=client.identity), wait=run_sync, enqueue=enqueue
     )
 
@@ -66,19 +73,65 @@ async def run(
 @router.delete("/", response_model=Task | None, summary="Stop the running training")
 def stop(service: Served) -> Task | None:
     """Cancel the training that runs; nothing happens when none does."""
-    return StockTasks(service, "train").stop()
+    return _tasks(service).stop()
 
 
-def _work(service: Service, model: str, params: dict[str, Any], job_id: str) -> Training:
-    if model not in RECIPES:
+def _tasks(service: Service) -> StockTasks:
+    return StockTasks(service, "train", "tune")
+
+
+def _work(service: Service, name: str, params: dict[str, Any], out: Path) -> Training | Tuning:
+    """What was asked for, after all that can be checked before its turn comes was checked."""
+    asked = _read(params)
+    if name in service.registry.names() and not asked.fresh:
+        return _tuning(service, service.card(name), asked, out)
+    if name not in RECIPES:
         raise UnknownModelError(
-            f"There is no recipe called {model[:64]!r}",
-            expected="one of " + ", ".join(RECIPES),
-            got=model[:64],
-            action="choose a recipe from the list",
+            f"There is no model and no recipe called {name[:64]!r}",
+            expected="a model of GET /models, or a recipe: " + ", ".join(RECIPES),
+            got=name[:64],
+            action="choose one of them",
         )
+    data = _data(service, asked.data)
+    train(name, data=data, out=out, settings=_texts(asked.settings), dry_run=True, preset="cpu")
+    return Training(
+        model=name,
+        settings=_texts(asked.settings),
+        data=str(data),
+        out=str(out),
+        max_minutes=asked.max_minutes,
+    )
+
+
+def _tuning(service: Service, card: ModelCard, asked: TrainingRequest, out: Path) -> Tuning:
+    if asked.max_minutes is not None:
+        raise UsageError(
+            "The tuning of a model has no limit of time",
+            expected="the setting updates, which says how long it trains",
+            got=f"max_minutes {asked.max_minutes}",
+            action="leave max_minutes out",
+        )
+    settings = _texts(asked.settings)
+    recipe_of(card, settings, gpu=False)
+    publishing.check(card.name, models=service.options.models[-1])
+    cohort = Cohort.of(_data(service, asked.data), card)
+    base = Path(service.options.studies).resolve()
+    outside = [path for path in cohort.files if not path.resolve().is_relative_to(base)]
+    if outside:
+        raise UsageError(
+            "The manifest names files outside of the studies folder",
+            expected="files in the studies folder",
+            got=f"{len(outside)} elsewhere",
+            action="move them into the studies folder, and correct the manifest",
+        )
+    return Tuning(
+        model=card.name, settings=settings, cohort=cohort.to_list(), out=str(out), default=asked.default
+    )
+
+
+def _read(params: dict[str, Any]) -> TrainingRequest:
     try:
-        asked = TrainingRequest.model_validate(params)
+        return TrainingRequest.model_validate(params)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         raise UsageError(
@@ -87,16 +140,6 @@ def _work(service: Service, model: str, params: dict[str, Any], job_id: str) -> 
             got=repr(first.get("input"))[:200],
             action="correct the JSON; docs/rest.md lists its fields",
         ) from error
-    data, out = _data(service, asked.data), service.private / "runs" / job_id
-    # A wrong setting is refused now, not when its turn comes.
-    train(model, data=data, out=out, settings=_texts(asked.settings), dry_run=True, preset="cpu")
-    return Training(
-        model=model,
-        settings=_texts(asked.settings),
-        data=str(data),
-        out=str(out),
-        max_minutes=asked.max_minutes,
-    )
 
 
 def _texts(settings: dict[str, Any]) -> dict[str, str]:

@@ -31,6 +31,7 @@ _SEGMENTS: dict[str, tuple[Code, Code]] = {
     "gray matter": (TISSUE, Code("362880003", "SCT", "Grey matter")),
     "csf": (TISSUE, Code("65216001", "SCT", "Cerebrospinal fluid")),
     "cerebrospinal fluid": (TISSUE, Code("65216001", "SCT", "Cerebrospinal fluid")),
+    "hippocampus": (ANATOMY, Code("5366008", "SCT", "Hippocampus")),
     "lesion": (ABNORMAL, Code("52988006", "SCT", "Lesion")),
     "tumour": (ABNORMAL, Code("108369006", "SCT", "Neoplasm")),
     "tumor": (ABNORMAL, Code("108369006", "SCT", "Neoplasm")),
@@ -40,8 +41,15 @@ _SEGMENTS: dict[str, tuple[Code, Code]] = {
 }
 
 
-def segment(name: str) -> tuple[Code, Code]:
-    """Category and type of a segment by its name; a name without a code gets one of this project's own."""
+def segment(name: str, snomed: str = "") -> tuple[Code, Code]:
+    """Category and type of a segment by its code in SNOMED CT, or by its name where that is "".
+
+    A code that is not in the table is an anatomical structure's; a name that is not gets a code of this
+    project's own.
+    """
+    if snomed:
+        coded = (pair for pair in _SEGMENTS.values() if pair[1].value == snomed)
+        return next(coded, (ANATOMY, Code(snomed, "SCT", name.strip()[:64])))
     known = _SEGMENTS.get(name.strip().lower())
     return known or (TISSUE, Code(name.strip()[:16], "99MEDGAN", name.strip()[:64]))
 

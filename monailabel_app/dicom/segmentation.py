@@ -32,6 +32,7 @@ def segmentation(
     *,
     series_uid: str,
     number: int,
+    codes: Mapping[int, str] | None = None,
 ) -> Dataset:
     """One Segmentation Storage object, binary, a segment for every label.
 
@@ -42,6 +43,7 @@ def segmentation(
         making: how a model made it; None for the work of a person.
         series_uid: of the new series; the instance UID follows from it.
         number: Series Number.
+        codes: of labels in SNOMED CT; one without a code gets its name's (`codes.segment`).
 
     Raises:
         UnwritableError: when there is no label, or the grid cannot be said in DICOM.
@@ -63,7 +65,8 @@ def segmentation(
         pixel_array=np.ascontiguousarray(numbers),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _segment(n, names.get(label) or f"label {label}", making) for n, label in enumerate(found, 1)
+            _segment(n, names.get(label) or f"label {label}", (codes or {}).get(label, ""), making)
+            for n, label in enumerate(found, 1)
         ],
         series_instance_uid=series_uid,
         series_number=number,
@@ -83,8 +86,8 @@ def segmentation(
     return dataset
 
 
-def _segment(number: int, name: str, making: Making | None) -> SegmentDescription:
-    category, kind = segment(name)
+def _segment(number: int, name: str, code: str, making: Making | None) -> SegmentDescription:
+    category, kind = segment(name, code)
     if making is None:
         return SegmentDescription(number, name[:64], category, kind, SegmentAlgorithmTypeValues.MANUAL)
     algorithm = highdicom.AlgorithmIdentificationSequence(

@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from medgan_core import io
-from medgan_core.card import Kind, ModelCard
+from medgan_core.card import Kind, Label, ModelCard
 from medgan_core.errors import UsageError
 from medgan_core.volume import Volume
 from monailabel_app.dicom.datastore import PacsDatastore
@@ -80,10 +80,11 @@ def store_results(
         volume = io.read(folder / file)
         # The series on the result's grid comes first: it lends its class, numbers and places.
         ordered = sorted(sources, key=lambda source: not on_grid(volume.geometry, source))
-        header, kind, series_uid = ordered[0].header, _kind(card, key), uid(run, key)
+        header, kind, series_uid = ordered[0].header, card.port(key).kind, uid(run, key)
         number = _SERIES_NUMBERS + int(header.get("SeriesNumber") or 0) % 10**6
         making = Making.of(report, card, key)
-        instances = _BUILD[kind](volume, ordered, making, series_uid=series_uid, number=number)
+        named = {"labels": card.port(key).labels} if kind == "labels" else {}
+        instances = _BUILD[kind](volume, ordered, making, series_uid=series_uid, number=number, **named)
         stored.append(
             Stored(
                 key=key,
@@ -118,17 +119,20 @@ def _sources(datastore: PacsDatastore, inputs: Iterable[Path]) -> list[Source]:
     return sources
 
 
-def _kind(card: ModelCard, key: str) -> Kind:
-    """What an output is; variants (``T2-002``) are what the first is."""
-    return next(p.kind for p in card.outputs if key == p.key or key.startswith(f"{p.key}-"))
-
-
 def _map(volume: Volume, sources: Sequence[Source], making: Making, **identity: Any) -> list[Dataset]:
     return [parametric_map(volume, sources, making, **identity)]
 
 
-def _labels(volume: Volume, sources: Sequence[Source], making: Making, **identity: Any) -> list[Dataset]:
-    return [segmentation(volume, {}, sources, making, **identity)]
+def _labels(
+    volume: Volume,
+    sources: Sequence[Source],
+    making: Making,
+    *,
+    labels: Sequence[Label],
+    **identity: Any,
+) -> list[Dataset]:
+    names, codes = ({x.value: getattr(x, what) for x in labels} for what in ("name", "snomed"))
+    return [segmentation(volume, names, sources, making, codes=codes, **identity)]
 
 
 _BUILD: dict[Kind, Callable[..., Iterable[Dataset]]] = {

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from medgan_core import engine
+from medgan_core import engine, io
 from medgan_core.errors import CancelledError, MedganError
 from medgan_core.monitor import Progress
+from monailabel_app.jobs.pictures import write_picture
 from monailabel_app.jobs.run import Run
-from monailabel_app.jobs.work import Channel, Paused, Results, Study, Work, write_report
+from monailabel_app.jobs.work import Channel, Paused, Results, Study, Work, place_of, write_report
 from monailabel_app.problems import problem
 
 _VERDICTS = ("pass", "not assessed", "caution", "fail")
@@ -76,7 +77,7 @@ class Batch(Work):
         return Results(files, str(report["verdict"]))
 
     def _one(self, session: engine.Session, folder: Path, part: _Part, study: Study) -> Study:
-        place = f"{part.number + 1:03d}"
+        place, begin = place_of(part.number), time.monotonic()
         part.study(replace(study, state="running"))
         run = Run(
             model=self.model,
@@ -88,12 +89,13 @@ class Batch(Work):
         )
         try:
             made = run.perform(session, folder / place, part, ())
+            _picture(run, folder / place, made)
         except CancelledError:
             raise
         except MedganError as error:
-            return replace(study, state="failed", error=problem(error))
+            return replace(study, state="failed", error=problem(error), seconds=_since(begin))
         results = {f"{place}/{key}": f"{place}/{name}" for key, name in made.files.items()}
-        return replace(study, state="done", results=results, verdict=made.verdict)
+        return replace(study, state="done", results=results, verdict=made.verdict, seconds=_since(begin))
 
     def _report(self, studies: Sequence[Study]) -> dict[str, Any]:
         """One row for each study; its own report lies beside its volumes."""
@@ -110,6 +112,18 @@ class Batch(Work):
             "rows": rows,
             "provenance": {"model": self.model, "seed": self.seed, "synthetic": True},
         }
+
+
+def _picture(run: Run, folder: Path, made: Results) -> None:
+    """Leave a slice of the input and of every result beside them, for the cohort's page."""
+    for key, path in run.inputs.items():
+        write_picture(io.read(Path(path)), folder / f"input-{key}.png")
+    for key, name in made.files.items():
+        write_picture(io.read(folder / name), folder / f"result-{key}.png")
+
+
+def _since(begin: float) -> float:
+    return round(time.monotonic() - begin, 3)
 
 
 class _Part:

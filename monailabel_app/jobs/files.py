@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.store import Store
-from monailabel_app.jobs.work import REPORT
+from monailabel_app.jobs.work import REPORT, place_of
 
 
 def size_of(folder: Path) -> int:
@@ -31,8 +31,9 @@ def remove_inputs(job: Job) -> None:
 
 
 def remove_half_done(job: Job) -> None:
-    """Remove what may be half written: all but the report and the results of studies that are done."""
-    whole = {Path(file).parts[0] for file in job.results.values()} | {REPORT}
+    """Remove what may be half written: all but the report and what studies left that have ended."""
+    ended = {place_of(n) for n, study in enumerate(job.studies) if study.state in ("done", "failed")}
+    whole = {Path(file).parts[0] for file in job.results.values()} | ended | {REPORT}
     for path in (job.folder / "results").glob("*"):
         if path.name in whole:
             continue

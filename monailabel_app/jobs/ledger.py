@@ -81,7 +81,8 @@ class Ledger:
                 action="resubmit the job; its inputs are kept",
             )
             job = replace(job, state="interrupted", finished=datetime.now(UTC), error=problem(ended))
-            self.put(replace(job, progress=None, studies=studies))
+            size = files.size_of(job.folder)
+            self.put(replace(job, progress=None, studies=studies, size=size))
 
     def forget(self, job: Job) -> None:
         """Remove a job and its files."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from medgan_core import engine
-from medgan_core.errors import CancelledError
 from medgan_core.training import train
-from monailabel_app.jobs.work import Channel, Paused, Results, Study, Work, write_report
-
-_STRETCH_S = 30.0
+from monailabel_app.jobs.stretch import stretch
+from monailabel_app.jobs.work import Channel, Results, Study, Work, write_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +21,7 @@ class Training(Work):
         model: name of the recipe.
         settings: of the recipe, as text.
         data: folder with a manifest, or of a BIDS data set.
-        out: run folder; it stays when the job is removed, as `medgan publish` reads it.
+        out: run folder, which `medgan publish` reads; one in the job's folder goes with the job.
         max_minutes: stop, resumable, after so long; None for the recipe's own end.
     """
 
@@ -43,13 +40,10 @@ class Training(Work):
             Paused: when another client waits and this stretch was long enough to be worth its start.
             MedganError: as `medgan_core.training.train` does.
         """
-        out, begin = Path(self.out), time.monotonic()
+        out = Path(self.out)
 
-        def makes_way() -> bool:
-            return time.monotonic() - begin > _STRETCH_S and channel.wanted()
-
-        try:
-            said = train(
+        def work(pauses: Callable[[], bool]) -> str:
+            return train(
                 self.model,
                 data=Path(self.data),
                 out=out,
@@ -60,12 +54,10 @@ class Training(Work):
                 # A worker has no children: the server could not end them with it.
                 workers=0,
                 progress=channel.progress,
-                cancel=lambda: channel.cancelled() or makes_way(),
+                cancel=lambda: channel.cancelled() or pauses(),
             )
-        except CancelledError:
-            if channel.cancelled():
-                raise
-            raise Paused from None
+
+        said = stretch(channel, work)
         state = "finished" if said.startswith("finished") else "stopped before its end, resumable"
         row = {"name": "Training", "value": state, "unit": "", "limit": "", "verdict": "not assessed"}
         write_report(

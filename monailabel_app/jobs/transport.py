@@ -49,7 +49,7 @@ def pack(job: Job) -> Order:
         f"A job of the kind {work.kind!r} cannot be done by a cluster",
         expected="a run or a batch",
         got=work.kind,
-        action="train with torchrun on the machine that has the data, or serve with --executor process",
+        action="serve with --executor process; torchrun trains on the machine that has the data",
     )
 
 

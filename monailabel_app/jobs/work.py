@@ -25,6 +25,7 @@ class Study:
         results: file name by key of the result.
         verdict: of its report.
         error: a problem document.
+        seconds: that its work took.
     """
 
     image: str
@@ -32,6 +33,7 @@ class Study:
     results: Mapping[str, str] = field(default_factory=dict)
     verdict: str | None = None
     error: Mapping[str, Any] | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Work(ABC):
     A new kind is a subclass beside the others, and a line in `kinds`.
 
     Args:
-        model: name of the model, or of the recipe, that it is about.
+        model: name of the model, of the recipe, or of the scoring method, that it is about.
         settings: choices of the card and of the engine, or of the recipe.
     """
 
@@ -127,6 +129,11 @@ class Work(ABC):
             "settings": dict(self.settings),
             "inputs": [],
         }
+
+
+def place_of(number: int) -> str:
+    """The folder of a study's results, inside of the job's: ``001`` for the first (number 0)."""
+    return f"{number + 1:03d}"
 
 
 def write_report(folder: Path, report: Mapping[str, object]) -> None:

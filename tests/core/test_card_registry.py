@@ -92,7 +92,7 @@ def test_every_shipped_model_loads_and_fits_its_budget() -> None:
     for name in shipped.names():
         model = shipped.load(name)
         assert model.card.name == name
-        assert model.card.data
+        assert model.card.data or not any(True for _ in model.network.parameters())
         assert model.card.limits
         size += (model.folder / model.card.weights.file).stat().st_size
     assert {"brain-mr-translate", "mr-denoise", "brain-mr-gate"} <= set(shipped.names())

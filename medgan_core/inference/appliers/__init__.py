@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from medgan_core.card import ModelCard
 from medgan_core.errors import ModelError
-from medgan_core.inference.appliers import anomalies, holes, slabs, thick_slices
+from medgan_core.inference.appliers import (
+    anomalies,
+    holes,
+    painting,
+    pairs,
+    segments,
+    slabs,
+    thick_slices,
+    variants,
+)
 from medgan_core.inference.appliers.application import Answer, Application, Applier
 
 __all__ = ["APPLIERS", "Answer", "Application", "Applier", "of"]
 
 APPLIERS: dict[str, Applier] = {
     "hole-filler": Applier(holes.fill),
+    "labelled-synthesizer": Applier(pairs.synthesize, slabs=False),
+    "mr-variants": Applier(variants.vary, slabs=False),
     "patch-anomaly": Applier(anomalies.find),
+    "slab-painter": Applier(painting.synthesize),
+    "slab-segmenter": Applier(segments.suggest),
     "slab-unet": Applier(slabs.predict),
     "slice-refiner": Applier(thick_slices.refine),
 }

@@ -93,7 +93,7 @@ class AE(Pictures):
         return error + self.rate * bits, {"error": error, "bits": bits}
 
     def noisy(self, image: Tensor, sigma: Tensor | float, moment: Moment) -> Tensor:
-        """``sqrt((x + n1)^2 + n2^2)``, Rician as in `data.noise.rician`; the image itself without noise."""
+        """``sqrt((x + n1)^2 + n2^2)``, Rician as in `physics.noise`; the image itself without noise."""
         if not self.noise:
             return image
         real, imaginary = (sigma * moment.normal(*image.shape) for _ in range(2))

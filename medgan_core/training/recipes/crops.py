@@ -1,15 +1,32 @@
-"""Crops of the hippocampus, as the recipes that make images from nothing share them."""
+"""Crops of the hippocampus and their two parts, as the recipes on them share them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from medgan_core.card import DataSource, Label
 from medgan_core.data.crops import LabelledCrops
 from medgan_core.data.training_set import open_training_set
 from medgan_core.data.windows import Augmentation
 
 SHAPE = (32, 48, 32)
 _SAGITTAL = 0
+_SLIGHT = Augmentation()
+
+PARTS = (
+    Label(value=1, name="Anterior hippocampus", colour="#e6a23c", snomed="5366008"),
+    Label(value=2, name="Posterior hippocampus", colour="#3c8ce6", snomed="5366008"),
+)
+"""With the code of the whole hippocampus: SNOMED CT has none for these two parts."""
+
+DECATHLON = DataSource(
+    name="Medical Segmentation Decathlon, task 4 (hippocampus)",
+    patients=195,
+    licence="CC BY-SA 4.0",
+    citation="Antonelli et al., Nature Communications 2022; Simpson et al., arXiv:1902.09063",
+    share_alike=True,
+    note="T1 crops with the anterior and posterior part; without the patients listed for validation",
+)
 
 
 def crop_size(spatial_dims: int) -> tuple[int, ...]:
@@ -17,7 +34,15 @@ def crop_size(spatial_dims: int) -> tuple[int, ...]:
     return SHAPE if spatial_dims == 3 else SHAPE[1:]
 
 
-def crop_images(data: Path, *, spatial_dims: int, seed: int, validation: bool) -> LabelledCrops:
+def crop_images(
+    data: Path,
+    *,
+    spatial_dims: int,
+    seed: int,
+    validation: bool,
+    labelled: int = 0,
+    augmentation: Augmentation | None = _SLIGHT,
+) -> LabelledCrops:
     """Crops of the training split, slightly moved and mirrored, or of the validation split as they are.
 
     Args:
@@ -25,6 +50,8 @@ def crop_images(data: Path, *, spatial_dims: int, seed: int, validation: bool) -
         spatial_dims: 2 for sagittal slices, 3 for volumes.
         seed: of the samples.
         validation: the patients left out.
+        labelled: train on so many patients alone, the first in an order of the seed's; 0 for all.
+        augmentation: of the training split; None leaves its crops as they are.
     """
     return LabelledCrops.of(
         open_training_set(data),
@@ -32,6 +59,7 @@ def crop_images(data: Path, *, spatial_dims: int, seed: int, validation: bool) -
         shape=SHAPE,
         spatial_dims=spatial_dims,
         axis=_SAGITTAL,
-        augmentation=Augmentation(),
+        augmentation=augmentation,
         seed=seed,
+        labelled=labelled,
     )

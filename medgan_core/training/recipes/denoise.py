@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from medgan_core import networks
 from medgan_core.card import Architecture, Domain, ModelCard, Port, Setting, Training, Weights
 from medgan_core.data.augmentation import noise_map
-from medgan_core.data.noise import rician
 from medgan_core.data.slabs import SlabSource
 from medgan_core.losses.laplace import laplace_nll
 from medgan_core.losses.robust import charbonnier
 from medgan_core.losses.structure import ssim_loss
+from medgan_core.physics.noise import rician
 from medgan_core.preprocess import Preprocess
 from medgan_core.training.networks import Forward
 from medgan_core.training.recipe import Batch, Logs, Supervised

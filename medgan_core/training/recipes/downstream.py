@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medgan_core.data.generated import GeneratedImages, Mixed
+from medgan_core.data.strong import Augmented
+from medgan_core.data.windows import Augmentation
 from medgan_core.training.loading import Samples
 from medgan_core.training.recipe import Supervised
 
@@ -24,15 +26,25 @@ class Downstream(Supervised):
     generated: str = ""
     mix: float = 0.5
 
-    def training(self, real: Callable[[], Samples], *, size: Sequence[int], keys: Sequence[str]) -> Samples:
+    def training(
+        self,
+        real: Callable[[], Samples],
+        *,
+        size: Sequence[int],
+        keys: Sequence[str],
+        augmentation: Augmentation | None = None,
+    ) -> Samples:
         """The samples to train on.
 
         Args:
             real: loads those of patients; not called where none are needed.
             size: voxels of an image.
             keys: of a sample that the loss needs.
+            augmentation: of generated samples, which otherwise serve as they are.
         """
         if not self.generated:
             return real()
-        drawn = GeneratedImages(Path(self.generated), size=size, seed=self.seed, keys=keys)
+        drawn: Samples = GeneratedImages(Path(self.generated), size=size, seed=self.seed, keys=keys)
+        if augmentation is not None:
+            drawn = Augmented(drawn, augmentation, seed=self.seed)
         return drawn if self.mix == 1 else Mixed(real(), drawn, share=self.mix, keys=keys)

@@ -17,11 +17,11 @@ from medgan_core import networks
 from medgan_core.card import Architecture, Domain, ModelCard, Port, Training, Weights
 from medgan_core.data.augmentation import scanner_effects
 from medgan_core.data.cases import label_maps
-from medgan_core.data.noise import rician, smooth_field
-from medgan_core.data.simulation import Head, signals, tissue_map
 from medgan_core.data.slabs import CONTRASTS
-from medgan_core.data.tissues import EXTRA_CEREBRAL
 from medgan_core.data.training_set import open_training_set
+from medgan_core.physics.noise import rician, smooth_field
+from medgan_core.physics.simulation import Head, signals, tissue_map
+from medgan_core.physics.tissues import EXTRA_CEREBRAL
 from medgan_core.preprocess import Preprocess
 from medgan_core.suitability import GATE_CLASSES, GATE_GRID, GATE_SPACING_MM, centred, coarse
 from medgan_core.training.networks import Forward

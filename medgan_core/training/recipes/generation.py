@@ -17,7 +17,7 @@ from medgan_core.training.recipe import Findings
 JUDGED = 64
 _PAIRS = 60
 _PART = 16
-_ROW = 8
+ROW = 8
 
 
 def to_signed(images: Tensor) -> Tensor:
@@ -59,8 +59,8 @@ def judge_samples(draw: Callable[[int], Tensor], samples: Samples, *, key: str =
 
 def rows(images: Tensor, count: int) -> Tensor:
     """The first images as a picture, (count, 8, h, w): middle slices of volumes, anterior up."""
-    flat = images[: count * _ROW, 0]
+    flat = images[: count * ROW, 0]
     if flat.ndim == 4:
         flat = flat[..., flat.shape[-1] // 2]
     upright = flat.transpose(1, 2).flip(1)
-    return upright.reshape(count, _ROW, *upright.shape[1:])
+    return upright.reshape(count, ROW, *upright.shape[1:])

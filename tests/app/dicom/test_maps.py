@@ -100,6 +100,19 @@ def test_a_segmentation_keeps_labels_names_and_place(name: str, tmp_path: Path) 
     assert image[index] == expected[tuple(inside)]
 
 
+def test_a_suggestion_carries_the_names_and_codes_of_its_card(tmp_path: Path) -> None:
+    folder = Phantom().write(tmp_path / "s")
+    labels = labelled(read_series(folder))
+    names, codes = {2: "Anterior hippocampus", 5: "Nameless part"}, {2: "5366008", 5: "1"}
+    found = segmentation(labels, names, [Source.load(folder)], TRANSLATED, codes=codes, **IDENTITY)
+    assert_valid(*write([found], tmp_path / "r"))
+    assert [s.SegmentLabel for s in found.SegmentSequence] == list(names.values())
+    kinds = [s.SegmentedPropertyTypeCodeSequence[0] for s in found.SegmentSequence]
+    assert [(k.CodingSchemeDesignator, k.CodeValue, k.CodeMeaning) for k in kinds] == [
+        ("SCT", "5366008", "Hippocampus"), ("SCT", "1", "Nameless part"),
+    ]  # fmt: skip
+
+
 def test_references_name_the_frames_of_an_enhanced_source(tmp_path: Path) -> None:
     folder = Phantom(OBLIQUE).write_enhanced(tmp_path / "s")
     volume, sources = read_series(folder), [Source.load(folder)]

@@ -130,6 +130,28 @@ def test_one_result_of_a_denoising_keeps_the_acquisition(
     assert first.SeriesDescription.startswith("SYNTHETIC image (toy-denoise ")
 
 
+def test_results_of_a_batch_go_back_beside_their_own_sources(
+    linked: Server, orthanc: Orthanc, archive: dict[str, Phantom]
+) -> None:
+    sources = [archive["sagittal"], archive["oblique"]]
+    params = {"images": [source.series for source in sources], "save_label": False}
+    params["settings"] = {**EXACT, "allow_unsuitable": True}
+    task = linked.post("/batch/infer/toy-denoise", json=params).json()
+    assert linked.wait(task["id"], timeout_s=240)["state"] == "done"
+    address = f"/jobs/{task['id']}/store"
+    problem(linked.post(address, json={"results": ["image"]}), 404, "not-found")
+    answer = linked.post(address, json={"results": ["002/image"]})
+    assert answer.status_code == 200, answer.text
+    (one,) = answer.json()["stored"]
+    assert (one["key"], one["study"]) == ("002/image", sources[1].study)
+    stored = linked.post(address).json()["stored"]
+    assert [found["key"] for found in stored] == ["001/image", "001/trust", "002/image", "002/trust"]
+    assert [found["study"] for found in stored[::2]] == [source.study for source in sources]
+    assert one in stored, "again is the same series"
+    assert len({found["series"] for found in stored}) == 4
+    assert len(orthanc.series(one["series"])["Instances"]) == one["instances"]
+
+
 @pytest.mark.parametrize("which", ["linked", "stock_linked"])
 def test_the_stock_endpoints_see_the_pacs(
     request: pytest.FixtureRequest, archive: dict[str, Phantom], which: str

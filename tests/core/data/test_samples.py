@@ -225,3 +225,16 @@ def test_an_augmentation_of_nothing_changes_nothing(packed: Pack) -> None:
     plain, still = (LabelledCrops(cases, shape=(18, 24, 18), augmentation=a) for a in (None, STILL))
     torch.testing.assert_close(plain[2]["image"], still[2]["image"], rtol=0, atol=1e-5)
     assert torch.equal(plain[2]["label"], still[2]["label"])
+
+
+def test_where_both_kinds_are_drawn_they_lie_on_opposite_sides() -> None:
+    share = torch.zeros(5, 60, 60, dtype=torch.float16)
+    share[2, 14:18, 30:34] = 1
+    images = torch.ones(1, 5, 60, 60, dtype=torch.float16)
+    stack = Stack(images, share, "p", True, False, 3.0, (1.0, 1.0))
+    opposite = LesionPatches([stack], size=(8, 8))._without[0].long()
+    anywhere = LesionPatches([stack], size=(8, 8), share=0.0)._without[0].long()
+    assert 0 < len(opposite) < len(anywhere)
+    assert int(opposite[:, 1].min()) >= 42 - 6
+    assert int(opposite[:, 1].max()) <= 45 + 6
+    assert set(opposite[:, 0].tolist()) == {1, 2, 3}

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from medgan_core.data.noise import rician
-from medgan_core.data.simulation import Head, add_lesions, signals, tissue_map
 from medgan_core.data.slabs import CONTRASTS, MixedSlabs, RealSlabs, SimulatedSlabs
-from medgan_core.data.tissues import INDEX
+from medgan_core.physics.noise import rician
+from medgan_core.physics.simulation import Head, add_lesions, signals, tissue_map
+from medgan_core.physics.tissues import INDEX
 from medgan_core.training.recipes.sources import generators
 from tests.phantom import head_labels
 

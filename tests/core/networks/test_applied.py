@@ -9,6 +9,7 @@ from medgan_core import networks
 from medgan_core.inference import Signature
 from medgan_core.networks.hole_filler import HoleFiller
 from medgan_core.networks.patch_anomaly import PatchAnomaly
+from medgan_core.networks.slab_painter import SlabPainter
 from medgan_core.networks.slice_refiner import SliceRefiner
 
 
@@ -46,6 +47,19 @@ def test_a_hole_beside_the_image_is_filled_as_in_training() -> None:
         other = both.clone()
         other[:, :1][both[:, 1:] == 1] = 9.0
         torch.testing.assert_close(network(other), network(both))
+
+
+def test_a_painter_adds_to_the_middle_slice_of_the_base() -> None:
+    network = built("slab-painter", slices=3, widths=(8, 12))
+    assert isinstance(network, SlabPainter)
+    signature = Signature.of(network)
+    assert (signature.contrasts, signature.slices, signature.outputs) == (2, 3, 1)
+    base, noise = image(2, 3, 16, 24), image(2, 3, 16, 24, seed=1)
+    torch.nn.init.zeros_(network.head.weight)
+    torch.nn.init.zeros_(network.head.bias)
+    torch.testing.assert_close(network(torch.cat([base, noise], dim=1)), base[:, 1:2])
+    network.head.bias[4:] = 0.5
+    torch.testing.assert_close(network(torch.cat([base, noise], dim=1)), base[:, 1:2] + 0.5 * noise[:, 1:2])
 
 
 def test_every_patch_is_compared_by_itself() -> None:

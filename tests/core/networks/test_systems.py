@@ -17,7 +17,7 @@ from medgan_core.networks.flow_unet import FlowUNet
 from medgan_core.networks.spade import SpadeGenerator
 from tests.core.networks.cases import CASES, SIZES, Case, one_hot, run, shake
 
-APPLIED = {"hole-filler", "patch-anomaly", "slice-refiner"}
+APPLIED = {"hole-filler", "mr-variants", "patch-anomaly", "slab-painter", "slice-refiner"}
 """Networks as they are applied to volumes, with tests of their own."""
 
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -26,6 +26,7 @@ DIMS = pytest.mark.parametrize("dims", [2, 3])
 
 def test_the_cases_cover_the_table_of_networks() -> None:
     assert {case.name for case in CASES.values()} == set(networks.BUILDERS) - {
+        "slab-segmenter",
         "slab-unet",
         "volume-classifier",
         *APPLIED,

@@ -5,7 +5,7 @@ relaxation times of tissues at 3 T?", Magn Reson Imaging 2017, and Stanisz et al
 each simulated head draws its own around them. Fat has the long apparent T2 of fast spin-echo trains
 (Henkelman et al., "Why fat is bright in RARE and fast spin-echo imaging", JMRI 1992). Extra-cerebral
 labels (500 and above) follow the maps of Billot et al., "SynthSeg", Med Image Anal 2023, named here after
-where they lie.
+where they lie. FreeSurfer has no numbers for the parts of a tumour; 471 to 473 are this project's.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ _LABELS: dict[str, tuple[int, ...]] = {
     "choroid": (31, 63),
     "vessel": (30, 62, 502, 514),
     "ms lesion": (25, 57),
+    "oedema": (471,),
+    "tumour": (472,),
+    "necrosis": (473,),
     "soft": (507, 508, 512),
     "skin": (511,),
     "mucosa": (509,),

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from medgan_core.errors import UsageError
 
 Contrast = Literal["T1", "T1post", "T2", "FLAIR", "PD"]
 
@@ -62,6 +64,66 @@ class InversionRecovery:
 
 
 Sequence = SpinEcho | SpoiledGradientEcho | InversionRecovery
+
+
+_USUAL: dict[type[Sequence], Sequence] = {
+    SpinEcho: SpinEcho(tr=550.0, te=12.0),
+    SpoiledGradientEcho: SpoiledGradientEcho(tr=18.0, flip=25.0),
+    InversionRecovery: InversionRecovery(tr=2300.0, ti=950.0, te=3.0),
+}
+"""What is not said of a sequence of a kind that was not drawn."""
+
+_WORDS = {
+    SpinEcho: "spin echo",
+    SpoiledGradientEcho: "gradient echo",
+    InversionRecovery: "inversion recovery",
+}
+
+
+def adjusted(
+    drawn: Sequence, *, tr: float = 0.0, te: float = 0.0, ti: float = 0.0, flip: float = 0.0
+) -> Sequence:
+    """A sequence with some of its parameters set by hand; those that are 0 stay as they are.
+
+    An inversion time makes it an inversion recovery, a flip angle a spoiled gradient echo, an echo time
+    makes a gradient echo a spin echo.
+
+    Args:
+        drawn: the sequence to change.
+        tr: repetition time in ms.
+        te: echo time in ms.
+        ti: inversion time in ms.
+        flip: angle in degrees.
+
+    Raises:
+        UsageError: when no sequence here has all of the parameters.
+    """
+    wanted = {key: value for key, value in (("tr", tr), ("te", te), ("ti", ti), ("flip", flip)) if value}
+    kind = type(drawn)
+    if ti:
+        kind = InversionRecovery
+    elif flip:
+        kind = SpoiledGradientEcho
+    elif te and kind is SpoiledGradientEcho:
+        kind = SpinEcho
+    base = drawn if type(drawn) is kind else _USUAL[kind]
+    unknown = sorted(set(wanted) - set(asdict(base)))
+    if unknown:
+        raise UsageError(
+            f"The {_WORDS[kind]} has no {' and no '.join(unknown)}",
+            expected=", ".join(asdict(base)),
+            got=", ".join(wanted),
+            action="leave the others at 0",
+        )
+    return kind(**{**asdict(base), **wanted})
+
+
+def described(sequence: Sequence) -> str:
+    """Such as ``spin echo, TR 550, TE 12``; times in ms, the flip angle in degrees."""
+    parts = [
+        f"{key.upper() if len(key) == 2 else key} {value:.4g}" for key, value in asdict(sequence).items()
+    ]
+    return ", ".join([_WORDS[type(sequence)], *parts])
 
 
 def null_time(t1: float, tr: float) -> float:

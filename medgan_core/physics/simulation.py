@@ -1,4 +1,4 @@
-"""Perfectly aligned multi-contrast slabs from a label map, by the MR signal equations.
+"""Perfectly aligned contrasts of a head from its label map, by the MR signal equations.
 
 The idea of training on images simulated from label maps with random contrast is Billot et al., "SynthSeg",
 Med Image Anal 2023; here contrasts of one head share the same tissue maps, so that one can be learned from
@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medgan_core.data import tissues
-from medgan_core.data.mr_signal import SEQUENCES, Contrast, Sequence
-from medgan_core.data.noise import smooth_field
-from medgan_core.data.tissues import INDEX, NAMES, TISSUES
+from medgan_core.physics import tissues
+from medgan_core.physics.mr_signal import SEQUENCES, Contrast, Sequence
+from medgan_core.physics.noise import smooth_field
+from medgan_core.physics.tissues import INDEX, NAMES, TISSUES
 
 _FAT = TISSUES["fat"]
 _PERCENTILE = 0.995
+_MIXED = torch.tensor([TISSUES[name].mixed for name in NAMES])
 
 
 def tissue_map(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
@@ -56,10 +57,16 @@ class Head:
     fat: float = 0.3
 
     @staticmethod
-    def draw(rng: np.random.Generator) -> Head:
-        """A random patient and protocol."""
+    def draw(rng: np.random.Generator, *, variety: float = 1.0) -> Head:
+        """A random patient and protocol.
+
+        Args:
+            rng: draws them.
+            variety: how far tissue is from its mean, as a multiple of `Tissue.spread`; that is wide, so that
+                what is learned from simulated heads covers real ones.
+        """
         table = [TISSUES[name] for name in NAMES]
-        spread = np.array([t.spread for t in table])
+        spread = variety * np.array([t.spread for t in table])
         pd, t1, t2 = (
             np.array([getattr(t, name) for t in table]) * np.exp(spread * rng.standard_normal(len(table)))
             for name in ("pd", "t1", "t2")
@@ -80,10 +87,25 @@ class Head:
         return float(signal[order][int((share < _PERCENTILE).sum().clamp(max=len(order) - 1))])
 
 
+@dataclass(frozen=True)
+class Texture:
+    """How tissue varies from place to place; all (d, h, w), or shapes that broadcast with the labels'.
+
+    Args:
+        variation: of the logarithms of T1 and T2, and of PD.
+        other: more of the logarithm of T2.
+        fat: share of fat, see `fat_share`.
+    """
+
+    variation: Tensor
+    other: Tensor
+    fat: Tensor
+
+
 def signals(
     labels: Tensor, head: Head, contrasts: tuple[Contrast, ...], generator: torch.Generator, texture: float
 ) -> Tensor:
-    """Signal of each contrast at every voxel, before any effect of the scanner.
+    """Signal of each contrast at every voxel of a slab, before any effect of the scanner.
 
     Args:
         labels: tissue numbers (d, h, w), uint8.
@@ -95,32 +117,51 @@ def signals(
     Returns:
         (contrasts, d, h, w), on the scale of proton density.
     """
-    index = labels.long()
-    shape = tuple(labels.shape)
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     fine = torch.randn(shape, generator=generator)
-    coarse = smooth_field((shape[0], shape[1], shape[2]), 24, generator=generator, depth_knots=3)
+    coarse = smooth_field(shape, 24, generator=generator, depth_knots=3)
     variation = texture * (0.5 * fine + coarse)
-    other = texture * smooth_field((shape[0], shape[1], shape[2]), 32, generator=generator, depth_knots=3)
-    pd = head.pd[index] * (1 + 0.3 * variation)
-    t2 = head.t2[index] * torch.exp(variation + 0.5 * other)
-    fat = _fat_share(index, head.fat, generator)
+    other = texture * smooth_field(shape, 32, generator=generator, depth_knots=3)
+    fat = torch.zeros(shape)
+    if _MIXED[labels.long()].any():
+        fat = fat_share(labels, smooth_field(shape, 20, generator=generator), head.fat)
+    return tissue_signals(labels, head, contrasts, Texture(variation, other, fat))
+
+
+def tissue_signals(labels: Tensor, head: Head, contrasts: tuple[Contrast, ...], texture: Texture) -> Tensor:
+    """Signal of each contrast of textured tissue, a function of each voxel alone.
+
+    Args:
+        labels: tissue numbers (d, h, w), uint8.
+        head: the patient.
+        contrasts: which to compute.
+        texture: of the tissue.
+
+    Returns:
+        (contrasts, d, h, w), on the scale of proton density.
+    """
+    index, fat = labels.long(), texture.fat
+    pd = head.pd[index] * (1 + 0.3 * texture.variation)
+    t2 = head.t2[index] * torch.exp(texture.variation + 0.5 * texture.other)
     pd = pd + fat * (_FAT.pd - pd)
     t2 = t2 + fat * (_FAT.t2 - t2)
-    out = torch.empty((len(contrasts), *shape))
+    out = torch.empty((len(contrasts), *labels.shape))
     for n, contrast in enumerate(contrasts):
-        t1 = (head.t1_enhanced if contrast == "T1post" else head.t1)[index] * torch.exp(variation)
+        t1 = (head.t1_enhanced if contrast == "T1post" else head.t1)[index] * torch.exp(texture.variation)
         t1 = t1 + fat * (_FAT.t1 - t1)
         out[n] = head.sequences[contrast](pd, t1, t2)
     return out
 
 
-def _fat_share(index: Tensor, offset: float, generator: torch.Generator) -> Tensor:
-    """Share of fat per voxel: patches within soft tissue, the more of them the larger the offset."""
-    mixed = torch.tensor([TISSUES[name].mixed for name in NAMES])[index]
-    if not mixed.any():
-        return torch.zeros(index.shape)
-    field = smooth_field((index.shape[0], index.shape[1], index.shape[2]), 20, generator=generator)
-    return torch.sigmoid(4.0 * (field + offset)) * mixed
+def fat_share(labels: Tensor, field: Tensor, offset: float) -> Tensor:
+    """Share of fat per voxel: patches within soft tissue, the more of them the larger the offset.
+
+    Args:
+        labels: tissue numbers, uint8.
+        field: smooth, of about unit variance; the same shape.
+        offset: see `Head.fat`.
+    """
+    return torch.sigmoid(4.0 * (field + offset)) * _MIXED[labels.long()]
 
 
 def add_lesions(labels: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Tensor:

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from medgan_core.data.mr_signal import (
+from medgan_core.errors import UsageError
+from medgan_core.physics.mr_signal import (
     SEQUENCES,
     InversionRecovery,
     SpinEcho,
     SpoiledGradientEcho,
+    adjusted,
+    described,
     null_time,
 )
-from medgan_core.data.tissues import INDEX, TISSUES
+from medgan_core.physics.tissues import INDEX, TISSUES
 
 WHITE, GREY, CSF = (TISSUES[n] for n in ("white", "grey", "csf"))
 
@@ -56,3 +59,20 @@ def test_every_drawn_protocol_orders_tissues_as_a_radiologist_expects() -> None:
 
 def test_every_tissue_has_a_number() -> None:
     assert sorted(INDEX.values()) == list(range(len(TISSUES)))
+
+
+def test_parameters_by_hand_replace_those_that_were_drawn() -> None:
+    drawn = SpinEcho(tr=500, te=12)
+    assert adjusted(drawn) == drawn
+    assert adjusted(drawn, te=20) == SpinEcho(tr=500, te=20)
+    assert adjusted(drawn, tr=9000, ti=2500, te=120) == InversionRecovery(tr=9000, ti=2500, te=120)
+    echo = adjusted(drawn, flip=15)
+    assert isinstance(echo, SpoiledGradientEcho)
+    assert echo.flip == 15
+    assert isinstance(adjusted(echo, te=10), SpinEcho)
+    assert described(drawn) == "spin echo, TR 500, TE 12"
+
+
+def test_parameters_that_no_sequence_has_together_are_refused() -> None:
+    with pytest.raises(UsageError, match="no flip"):
+        adjusted(SpinEcho(tr=500, te=12), ti=900, flip=12)

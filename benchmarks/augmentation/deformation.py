@@ -1,0 +1,102 @@
+"""Labelled crops deformed towards each other: anatomy between and a little beyond that of the patients.
+
+The deformations are those between the label maps of two patients, so a crop takes on differences that
+people have. Source: Hauberg et al., "Dreaming more data", AISTATS 2016, here with the deformations themselves
+instead of a distribution over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from medgan_core.data.cases import Case
+from medgan_core.data.windows import Window
+from medgan_core.training.recipes.crops import SHAPE
+
+_BLUR, _ITERATIONS, _SMOOTH = 1.5, 60, 1.5
+_REACH = (0.3, 1.2)
+"""Share of the deformation that is gone: 1 arrives at the other patient's map, about."""
+
+Array = NDArray[np.float32]
+
+
+class Deformed:
+    """Crops of a few patients, deformed.
+
+    Args:
+        cases: labelled crops.
+        image: key of the image.
+        label: key of the label map.
+    """
+
+    def __init__(self, cases: Sequence[Case], *, image: str = "T1", label: str = "labels") -> None:
+        self._images, self._labels = [], []
+        for case in cases:
+            centre = [(n - 1) / 2 for n in case.images[image].geometry.shape]
+            window = Window(tuple(centre), SHAPE)
+            values = torch.from_numpy(case.images[image].image())[None]
+            self._images.append(window.cut(values, mirror=True)[0].numpy())
+            self._labels.append(window.cut_labels(torch.from_numpy(case.label(label))[None])[0].numpy())
+
+    def __len__(self) -> int:
+        """Patients."""
+        return len(self._images)
+
+    def draw(self, count: int, *, seed: int) -> tuple[Tensor, Tensor, list[int]]:
+        """Pairs of image (n, 1, *SHAPE) and label map of the same shape, and the patient each comes from."""
+        images, labels, owners = [], [], []
+        for number in range(count):
+            rng = np.random.default_rng((seed, number))
+            source, target = rng.integers(len(self)), rng.integers(len(self))
+            wanted = self._nearer(self._labels[source], self._labels[target])
+            field = _field(self._labels[source], wanted) * np.float32(rng.uniform(*_REACH))
+            images.append(warped(self._images[source], field))
+            labels.append(_warped_labels(self._labels[source], field))
+            owners.append(int(source))
+        both = [torch.from_numpy(np.stack(parts))[:, None] for parts in (images, labels)]
+        return both[0], both[1], owners
+
+    @staticmethod
+    def _nearer(source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The target, mirrored when it then overlaps better: crops show left and right hippocampi."""
+        mirrored = target[::-1].copy()
+        overlaps = [np.count_nonzero((source == one) & (source > 0)) for one in (target, mirrored)]
+        return target if overlaps[0] >= overlaps[1] else mirrored
+
+
+def warped(image: Array, field: Array) -> Array:
+    """The image (i, j, k) at ``x + field(x)``, field (3, i, j, k) in voxels; mirrored at the border."""
+    places = np.indices(image.shape, dtype=np.float32) + field
+    return np.asarray(ndimage.map_coordinates(image, places, order=1, mode="reflect"), dtype=np.float32)
+
+
+def _warped_labels(labels: NDArray[np.int64], field: Array) -> NDArray[np.int64]:
+    """The label with the largest share at the place each voxel comes from."""
+    shares = [warped((labels == value).astype(np.float32), field) for value in range(int(labels.max()) + 1)]
+    return np.asarray(np.argmax(shares, axis=0), dtype=np.int64)
+
+
+def _field(source: NDArray[np.int64], target: NDArray[np.int64]) -> Array:
+    """Where each voxel of the target lies in the source, (3, i, j, k) voxels, by symmetric demons."""
+    fixed, moving = (_contrast(labels) for labels in (target, source))
+    demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+    demons.SetNumberOfIterations(_ITERATIONS)
+    demons.SetStandardDeviations(_SMOOTH)
+    demons.SetSmoothDisplacementField(True)
+    demons.SetNumberOfThreads(1)
+    found = sitk.GetArrayFromImage(demons.Execute(fixed, moving))
+    # SimpleITK's arrays run (k, j, i), the vectors in them (i, j, k).
+    return np.ascontiguousarray(found.transpose(3, 2, 1, 0), dtype=np.float32)
+
+
+def _contrast(labels: NDArray[np.int64]) -> sitk.Image:
+    """The anterior part bright, the posterior one half as bright, blurred: edges that demons can follow."""
+    brightness = np.array([0.0, 1.0, 0.5], dtype=np.float32)[labels]
+    return sitk.DiscreteGaussian(sitk.GetImageFromArray(brightness.transpose(2, 1, 0)), [_BLUR**2] * 3)

@@ -1,0 +1,160 @@
+"""Synthesis of pairs: an image for a label map, in a style that is drawn or taken from an image."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from medgan_core import preprocess
+from medgan_core.card import Grid
+from medgan_core.errors import InputError, ModelError
+from medgan_core.inference.appliers.application import Answer, Application, numbered
+from medgan_core.inference.views import Views
+from medgan_core.networks.labelled_synthesizer import LabelledSynthesizer
+from medgan_core.report import Row
+from medgan_core.resampling import resample
+from medgan_core.volume import Geometry, Volume
+
+LABELS, REFERENCE, IMAGE, SEGMENTATION = "labels", "reference", "image", "segmentation"
+"""Keys of the inputs and of the outputs; both inputs may be missing."""
+
+_MARGIN_MM, _LARGEST_MM = 8.0, 128
+
+
+def synthesize(work: Application) -> Answer:
+    """As many pairs of image and segmentation as asked for.
+
+    A given label map is the segmentation of every pair, and the image lies on its grid, 0 where it was not
+    computed; otherwise maps come from the shape model, on the card's grid. Sample n depends on the seed, on n
+    and on the settings ``shape`` and ``style`` alone: standard deviations of the codes that are drawn, about
+    the mean shape, and about the mean style or that of the reference.
+
+    Raises:
+        InputError: when the label map is too large.
+        ModelError: when the card has no grid.
+        CancelledError: when cancelled.
+    """
+    network, monitor = cast("LabelledSynthesizer", work.whole.network), work.monitor
+    grid, device = _grid(work), work.whole.torch_device
+    labels, reference = (work.volumes.get(key) for key in (LABELS, REFERENCE))
+    with monitor.stage("preprocess", 0.2), torch.no_grad():
+        given = None if labels is None else _window(labels, grid, network.multiple)
+        centre, spread = _style(network, reference, grid, work)
+    made: dict[str, Volume] = {}
+    with monitor.stage("network", 1.0), torch.no_grad():
+        for number in range(work.count):
+            shape, style = _codes(network, work, number)
+            if given is None:
+                maps = network.draw_maps(work.settings["shape"] * shape.to(device)).cpu()
+                place = _from_nothing(grid)
+            else:
+                maps = torch.from_numpy(given.data.astype(np.int64))
+                place = given.geometry
+            one_hot = functional.one_hot(maps, network.labels).movedim(-1, 1).float()
+            code = centre + work.settings["style"] * spread * style.to(device)
+            image = network(one_hot.to(device), code)[0].cpu().numpy()
+            pair = _placed(image, maps.numpy().astype(np.uint8), place, labels)
+            for key, volume in zip((IMAGE, SEGMENTATION), pair, strict=True):
+                made[numbered(key, number, work.count)] = volume
+            monitor.step((number + 1) / work.count)
+    rows = (
+        Row("Label map", "drawn from the shape model" if labels is None else "as given"),
+        Row("Style", "drawn" if reference is None else "of the reference"),
+    )
+    return Answer(volumes=made, views=Views(views=()), rows=rows)
+
+
+def _grid(work: Application) -> Grid:
+    if work.card.grid is None:
+        raise ModelError(
+            f"The card of {work.card.name!r} does not say how large what it makes is",
+            expected="a grid",
+            got="none",
+            action="publish the model again",
+        )
+    return work.card.grid
+
+
+def _codes(network: LabelledSynthesizer, work: Application, number: int) -> tuple[Tensor, Tensor]:
+    """Standard normal codes of the sample's shape and style, (1, length) each."""
+    seed = int(np.random.SeedSequence((work.seed, number)).generate_state(1)[0])
+    generator = torch.Generator().manual_seed(seed)
+    shape, style = (torch.randn(1, *size, generator=generator) for size in (network.shape, network.style))
+    return shape, style
+
+
+def _style(
+    network: LabelledSynthesizer, reference: Volume | None, grid: Grid, work: Application
+) -> tuple[Tensor, Tensor]:
+    """Centre and spread of the styles, (1, style) each: the reference's, or 0 and 1.
+
+    Of the reference the middle is read, as large as the card's grid or what there is of it.
+    """
+    if reference is None:
+        return torch.zeros(1, *network.style), torch.ones(1, *network.style)
+    _, placement = preprocess.forward(work.card.preprocess, [reference])
+    outer = np.abs(reference.geometry.affine[:3, :3]) @ np.array(reference.geometry.shape)
+    fitting = np.maximum(np.floor(outer / np.array(grid.spacing_mm)), 1).astype(int)
+    middle = reference.geometry.affine @ [*((np.array(reference.geometry.shape) - 1) / 2), 1.0]
+    place = _around(middle[:3], np.minimum(fitting, grid.shape), grid)
+    image = resample(reference, place).data / np.float32(placement.scales[0])
+    shown = torch.from_numpy(np.nan_to_num(image)[None]).float()
+    return network.appearance(shown.to(work.whole.torch_device))
+
+
+def _window(labels: Volume, grid: Grid, multiple: int) -> Volume:
+    """The label map with the card's voxels, along R, A, S: the card's size, more where its labels need it.
+
+    A voxel of the window lies on one of the map, so a map with the same voxels is only moved.
+
+    Raises:
+        InputError: when the labels reach further than the network can work on at once.
+    """
+    affine = labels.geometry.affine
+    where = np.argwhere(labels.data[0] != 0)
+    points = where @ affine[:3, :3].T + affine[:3, 3]
+    low, high = points.min(axis=0), points.max(axis=0)
+    spacing = np.array(grid.spacing_mm)
+    needed = np.ceil((high - low + 2 * _MARGIN_MM) / spacing / multiple).astype(int) * multiple
+    size = np.maximum(needed, grid.shape)
+    if (size * spacing).max() > _LARGEST_MM:
+        raise InputError(
+            f"The label map {LABELS} is too large for this model",
+            expected=f"labels within {_LARGEST_MM - 2 * _MARGIN_MM:g} mm along every axis",
+            got=" x ".join(f"{side:.0f}" for side in high - low) + " mm",
+            action="give one structure alone, cut out of the map",
+        )
+    # A middle between two voxels is the lower one on every grid, whatever the rounding error.
+    index = np.floor(np.linalg.inv(affine) @ [*((low + high) / 2), 1.0] + 0.49)
+    return resample(labels, _around((affine @ index)[:3], size, grid, on_voxel=True), order=0)
+
+
+def _around(
+    middle: NDArray[np.float64], size: NDArray[np.int_], grid: Grid, *, on_voxel: bool = False
+) -> Geometry:
+    """A grid of so many voxels around a point in RAS mm, or with a voxel on the point."""
+    spacing = np.array(grid.spacing_mm)
+    affine = np.diag([*spacing, 1.0])
+    steps = size // 2 if on_voxel else (size - 1) / 2
+    affine[:3, 3] = middle - steps * spacing
+    i, j, k = (int(side) for side in size)
+    return Geometry((i, j, k), affine)
+
+
+def _from_nothing(grid: Grid) -> Geometry:
+    return _around(np.zeros(3), np.array(grid.shape), grid)
+
+
+def _placed(
+    image: NDArray[np.float32], maps: NDArray[np.uint8], place: Geometry, labels: Volume | None
+) -> tuple[Volume, Volume]:
+    """Image, (1, i, j, k) with 1 as the foreground's percentile, and segmentation where they belong."""
+    volume = Volume(image * np.float32(preprocess.TRANSLATED_FOREGROUND), place)
+    if labels is None:
+        return volume, Volume(maps, place)
+    return resample(volume, labels.geometry), labels.with_data(labels.data.astype(np.uint8))

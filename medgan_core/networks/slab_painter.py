@@ -1,0 +1,43 @@
+"""Makes a simulated image look as if it were scanned: what to add to it, and how much noise where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from medgan_core.networks.slab_trunk import SlabTrunk, start
+
+
+class SlabPainter(SlabTrunk):
+    """``base + change + weight * noise``, change and weight predicted from slabs of base image and noise.
+
+    Changing an image by as little as makes it look real is the refiner of Shrivastava et al., "Learning from
+    simulated and unsupervised images through adversarial training", CVPR 2017; noise as an input of the
+    generator with learned weights is that of Karras et al., "StyleGAN", CVPR 2019, section 3.2. A fresh
+    network returns nearly the base image.
+
+    Attributes:
+        contrasts: 2, the base image and white noise. Further attributes are those of `inference.Signature`.
+
+    Args:
+        slices: neighbouring slices (odd) of both.
+        widths: channels at 1/2, 1/4, ... of the resolution.
+        blocks: residual blocks at each resolution, on the way down and on the way up.
+    """
+
+    outputs = 1
+
+    def __init__(self, *, slices: int = 3, widths: Sequence[int] = (32, 64, 96), blocks: int = 1) -> None:
+        super().__init__(contrasts=2, slices=slices, presence=False, widths=widths, blocks=blocks)
+        self.head = nn.Conv2d(widths[0], 8, 3, padding=1)
+        start(self.head, 0.0, std=1e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 2 * slices, h, w), the base's slices first, to (n, 1, h, w); h, w multiples of `multiple`."""
+        folded = nn.functional.pixel_unshuffle(x, 2)
+        change, weight = self.head(self.features(folded)).chunk(2, dim=1)
+        middle = 4 * (self.slices // 2)
+        base = folded[:, middle : middle + 4]
+        noise = folded[:, 4 * self.slices + middle : 4 * self.slices + middle + 4]
+        return nn.functional.pixel_shuffle(base + change + weight * noise, 2)

@@ -1,0 +1,1 @@
+"""The physics of MR images: tissues, signal equations, noise, and what a scanner adds."""

@@ -1,0 +1,161 @@
+"""The studies of a folder that a model can be tuned on, and the patients held back to judge it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medgan_core import io
+from medgan_core.card import ModelCard
+from medgan_core.data import bids, naming
+from medgan_core.data.manifest import Manifest
+from medgan_core.data.study import Study
+from medgan_core.errors import UsageError
+
+_HELD_BACK = 0.2
+_MOST = {"train": 48, "val": 12}
+_MANIFESTS = ("manifest.csv", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Studies of the head or brain with the images that a model can learn from.
+
+    Args:
+        studies: listed as ``train``, or as ``val`` where the patient is held back.
+    """
+
+    studies: tuple[Study, ...]
+
+    @staticmethod
+    def of(folder: Path, card: ModelCard) -> Cohort:
+        """What a folder holds for a model; only names and headers are read.
+
+        The folder has a manifest, is a BIDS folder, or its file names tell patient and contrast (`naming`).
+        Patients listed as ``val`` are held back; where none is, a fifth of them, and at least one.
+        Patients listed as ``test`` are not looked at. Of very many, 48 studies to train on and 12 held back
+        are taken, evenly by name, so that memory and time stay bounded. For translation the images of a
+        study lie on one grid: those off the first one's are left out.
+
+        Args:
+            folder: of the data.
+            card: of the model; one that translates needs two of its inputs, one of them a target.
+
+        Raises:
+            UsageError: when too few patients fit.
+            InputError: when the manifest is not in order, or a file is no volume.
+        """
+        found = [s for s in _studies(folder) if s.split != "test" and s.coverage in ("", "head", "brain")]
+        named = [fit for study in found if (fit := _with_images(study, card)) is not None]
+        chosen = _bounded(_split(named))
+        if card.task == "translate":
+            chosen = [fit for study in chosen if (fit := _on_one_grid(study, card)) is not None]
+        if {s.split for s in chosen} != {"train", "val"}:
+            raise _too_few(card, fitting=len(chosen), named=len(named), found=len(found))
+        return Cohort(tuple(chosen))
+
+    @property
+    def held_back(self) -> tuple[Study, ...]:
+        """The studies of the patients held back."""
+        return tuple(s for s in self.studies if s.split == "val")
+
+    @property
+    def files(self) -> list[Path]:
+        """All images."""
+        return [path for study in self.studies for path in study.images.values()]
+
+    @property
+    def patients(self) -> int:
+        """How many patients there are to train on."""
+        return len({s.patient for s in self.studies if s.split == "train"})
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """The studies as plain JSON types; paths are absolute."""
+        return [
+            {
+                "set": s.source or "site",
+                "patient": s.patient,
+                "visit": s.visit,
+                "split": s.split,
+                "coverage": s.coverage or "head",
+                "licence": s.licence,
+                "images": {key: str(path.resolve()) for key, path in s.images.items()},
+            }
+            for s in self.studies
+        ]
+
+
+def write(studies: Sequence[Mapping[str, Any]], folder: Path) -> Cohort:
+    """Make a folder with ``manifest.json`` of what `Cohort.to_list` gave.
+
+    Returns:
+        The cohort.
+
+    Raises:
+        InputError: when a file is no longer there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"studies": list(studies)}, indent=2)
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    return Cohort(Manifest.load(folder).studies)
+
+
+def _studies(folder: Path) -> Sequence[Study]:
+    if any((folder / name).is_file() for name in _MANIFESTS) or bids.is_bids(folder):
+        return Manifest.load(folder).studies
+    return naming.read(folder)
+
+
+def _with_images(study: Study, card: ModelCard) -> Study | None:
+    """The study with the images of use for the model alone, or None when they are too few."""
+    translates = card.task == "translate"
+    keys = [port.key for port in card.inputs] if translates else study.magnitudes
+    images = {key: study.images[key] for key in keys if key in study.images}
+    enough = len(images) >= 2 and bool(set(images) & set(card.targets)) if translates else bool(images)
+    return replace(study, images=images, labels={}) if enough else None
+
+
+def _on_one_grid(study: Study, card: ModelCard) -> Study | None:
+    """The study without the images off the first one's grid, or None when too few are left."""
+    grids = {key: io.read_header(path).geometry for key, path in study.images.items()}
+    first = next(iter(grids.values()))
+    images = {k: p for k, p in study.images.items() if grids[k].close_to(first, tolerance_mm=1e-2)}
+    return _with_images(replace(study, images=images), card)
+
+
+def _split(studies: list[Study]) -> list[Study]:
+    """As listed, where that leaves some on either side; else a fifth of the patients is held back.
+
+    Whom is decided by a hash of the names, so that most stay where they are when others come.
+    """
+    if {s.split for s in studies} == {"train", "val"}:
+        return studies
+    patients = sorted({s.patient for s in studies}, key=lambda name: zlib.crc32(name.encode()))
+    held = patients[: max(1, round(len(patients) * _HELD_BACK))]
+    return [replace(s, split="val" if s.patient in held else "train") for s in studies]
+
+
+def _bounded(studies: list[Study]) -> list[Study]:
+    chosen = []
+    for split, most in _MOST.items():
+        part = sorted((s for s in studies if s.split == split), key=lambda s: (s.patient, s.visit))
+        count = min(most, len(part))
+        chosen += [part[number * len(part) // count] for number in range(count)]
+    return chosen
+
+
+def _too_few(card: ModelCard, *, fitting: int, named: int, found: int) -> UsageError:
+    wanted = "a clean MR image of the head or brain"
+    if card.task == "translate":
+        wanted = f"two or more of {', '.join(port.key for port in card.inputs)} on one grid"
+    return UsageError(
+        f"There is too little to tune {card.name!r} on",
+        expected=f"at least two patients (one is held back) with {wanted}, listed in manifest.csv, in BIDS "
+        "layout, or named PATIENT_T1.nii.gz or PATIENT/T1.nii.gz",
+        got=f"{found} studies, {named} with such images, {fitting} of use",
+        action="name the files so, or put a manifest.csv beside them (docs/rest.md)",
+    )

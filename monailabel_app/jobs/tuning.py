@@ -1,0 +1,78 @@
+"""A published model tuned on the site's studies, as a job: in stretches, as any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from medgan_core import engine
+from medgan_core.report import Report, Row
+from medgan_core.training import tuning
+from monailabel_app.jobs.stretch import stretch
+from monailabel_app.jobs.work import Channel, Results, Study, Work, write_report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning(Work):
+    """A model, and the studies to tune and to judge it on.
+
+    Args:
+        model: name in the registry.
+        settings: of the recipe, as text.
+        cohort: the studies, as `medgan_core.training.cohort.Cohort.to_list` gives them.
+        out: run folder; one in the job's folder goes with the job.
+        default: use the new version from now on even when it is not better.
+    """
+
+    kind: ClassVar[str] = "tune"
+
+    cohort: Sequence[Mapping[str, Any]]
+    out: str
+    default: bool = False
+
+    def perform(
+        self, session: engine.Session, folder: Path, channel: Channel, studies: Sequence[Study]
+    ) -> Results:
+        """Tune, from where an earlier stretch stopped; ``report.json`` compares both versions.
+
+        Raises:
+            Paused: when another client waits and this stretch was long enough to be worth its start.
+            MedganError: as `medgan_core.training.tuning.tune` does.
+        """
+        settings = {key: str(value) for key, value in self.settings.items()}
+
+        def work(pauses: Callable[[], bool]) -> tuning.Tuning:
+            return tuning.tune(
+                session,
+                self.model,
+                studies=self.cohort,
+                out=Path(self.out),
+                command=f"POST /train/{self.model}" + "".join(f" {k}={v}" for k, v in settings.items()),
+                settings=settings,
+                default=self.default,
+                progress=channel.progress,
+                cancel=channel.cancelled,
+                pause=pauses,
+            )
+
+        made = stretch(channel, work)
+        in_use = "used from now on" if made.used else f"not used; {made.found.version} stays in use"
+        better = "better" if made.found.better else "not better"
+        version = Row(
+            "Version",
+            f"{made.card.version}, {better}, {in_use}",
+            limit=f"better than {made.found.version} in the mean PSNR and the mean SSIM",
+            verdict="pass" if made.found.better else "caution",
+        )
+        provenance = {
+            "model": self.model,
+            "version": made.card.version,
+            "sha256": made.card.weights.sha256,
+            "tuned_from": made.found.version,
+            "settings": settings,
+        }
+        report = Report((version, *made.found.rows()), provenance)
+        write_report(folder, report.to_dict())
+        return Results({}, report.verdict)

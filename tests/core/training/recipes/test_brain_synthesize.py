@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from medgan_core.data.slabs import CONTRASTS
+from medgan_core.registry import Registry
+from medgan_core.training import folder, loop
+from medgan_core.training.loading import collate
+from medgan_core.training.moment import Moment
+from medgan_core.training.networks import Networks
+from medgan_core.training.recipe import Batch
+from medgan_core.training.recipes.brain_synthesize import BrainSynthesize, distance, middle, patches, planes
+from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
+from tests.phantom import write_data_set
+
+TINY = BrainSynthesize(
+    updates=2, batch=2, warmup=1, validate_every=2, size=32, fold=0, widths=(8, 8), judge_widths=(8, 8)
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data_set(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def batch(data: Path) -> Batch:
+    samples = TINY.samples(data, validation=False)
+    return collate([samples[n] for n in range(4)])
+
+
+def networks() -> Networks:
+    torch.manual_seed(0)
+    return Networks(TINY.networks(), torch.device("cpu"), mixed=False)
+
+
+def moment() -> Moment:
+    return Moment.at(0, 10, seed=(0,), device=torch.device("cpu"))
+
+
+def random(*shape: int, seed: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_two_updates_leave_a_model_that_loads(data: Path, tmp_path: Path) -> None:
+    assert loop.train(TINY, data=data, out=tmp_path / "run", command="none", workers=0)
+    model = Registry([tmp_path / "run" / "models"]).load(TINY.name)
+    assert model.card.targets == CONTRASTS
+    (found,) = folder.metrics(tmp_path / "run", "validation")
+    assert {"swd", "swd_simulated", "swd_real", "kept"} <= set(found)
+    close, kept = TINY.figures(found, "medgan train")
+    assert close.value == pytest.approx(found["swd"], abs=1e-4)
+    assert "real to real" in close.baseline
+    assert 0 < kept.value <= 1
+
+
+@torch.no_grad()
+def test_a_fresh_refiner_gives_the_simulation(batch: Batch) -> None:
+    _, logs = TINY.loss(GENERATOR, networks(), batch, moment())
+    assert float(logs["l1"]) < 0.02
+
+
+def test_each_player_moves_its_own_network(batch: Batch) -> None:
+    for player, other in ((GENERATOR, DISCRIMINATOR), (DISCRIMINATOR, GENERATOR)):
+        both = networks()
+        with both.moving(player):
+            loss, _ = TINY.loss(player, both, batch, moment())
+            loss.backward()
+        assert any(p.grad is not None and p.grad.abs().max() > 0 for p in both.exact(player).parameters())
+        assert all(p.grad is None for p in both.exact(other).parameters())
+
+
+@torch.no_grad()
+def test_the_distance_to_the_simulation_counts_as_weighted(batch: Batch) -> None:
+    loss, logs = TINY.loss(GENERATOR, networks(), batch, moment())
+    assert float(loss) == pytest.approx(float(logs["adversarial"]) + 10 * float(logs["l1"]), rel=1e-5)
+
+
+def test_the_contrast_is_one_plane_of_ones() -> None:
+    shown = planes(torch.tensor([2, 0]), torch.zeros(2, 1, 3, 4))
+    assert shown.shape == (2, len(CONTRASTS), 3, 4)
+    assert (shown[:, :, 0, 0] == 1).nonzero().tolist() == [[0, 2], [1, 0]]
+
+
+def test_the_middle_slice_is_the_middle() -> None:
+    assert middle(torch.arange(5.0).reshape(1, 5, 1, 1)).item() == 2
+
+
+def test_patches_of_noise_are_further_from_smooth_ones_than_from_other_noise() -> None:
+    smooth = torch.ones(4, 1, 48, 48) * torch.linspace(0.5, 1, 48)
+    noises = [smooth + 0.2 * random(4, 1, 48, 48, seed=n) for n in (0, 1)]
+    empty = torch.zeros(2, 1, 48, 48)
+    assert len(patches(empty)) == 0
+    same, other = distance(*(patches(x) for x in noises)), distance(patches(noises[0]), patches(smooth))
+    assert other > 3 * same

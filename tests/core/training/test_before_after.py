@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from medgan_core.training.before_after import BeforeAfter
+
+
+def rows(**psnr: float) -> list[dict[str, Any]]:
+    """Two cases for every patient, around its PSNR."""
+    return [
+        {"patient": patient, "psnr": value + shift, "ssim": value / 100}
+        for patient, value in psnr.items()
+        for shift in (-1, 1)
+    ]
+
+
+def test_figures_are_means_over_patients_with_the_version_before_as_baseline() -> None:
+    found = BeforeAfter(version="0.3.0", before=rows(a=20, b=24), after=rows(a=21, b=27))
+    psnr, ssim = found.figures("POST /train/x")
+    assert (psnr.value, psnr.n, psnr.unit, psnr.baseline) == (24.0, 2, "dB", "0.3.0 22.0000")
+    assert psnr.spread == pytest.approx(18**0.5, abs=1e-4)
+    assert (ssim.value, ssim.baseline) == (0.24, "0.3.0 0.2200")
+    assert found.better
+
+
+def test_every_patient_has_a_row_and_one_who_lost_is_a_caution() -> None:
+    found = BeforeAfter(version="0.3.0", before=rows(a=20, b=24), after=rows(a=23, b=23))
+    said = [(row.name, row.value, row.verdict) for row in found.rows()]
+    assert said[:3] == [
+        ("a: PSNR", 23.0, "pass"),
+        ("b: PSNR", 23.0, "caution"),
+        ("Mean: PSNR", 23.0, "pass"),
+    ]
+    assert found.better, "the mean decides"
+
+
+@pytest.mark.parametrize(("psnr", "ssim"), [(20.0, 0.5), (21.0, 0.5), (20.0, 0.6), (float("nan"), 0.6)])
+def test_better_is_more_of_both(psnr: float, ssim: float) -> None:
+    before = [{"patient": "a", "psnr": 20.0, "ssim": 0.5}]
+    after = [{"patient": "a", "psnr": psnr, "ssim": ssim}]
+    found = BeforeAfter(version="1.0.0", before=before, after=after)
+    assert not found.better
+    assert found.figures("c")[0].spread is None

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medgan_core import io
+from medgan_core.card import ModelCard
+from medgan_core.errors import InputError, UsageError
+from medgan_core.registry import Registry
+from medgan_core.training import cohort
+from medgan_core.training.cohort import Cohort
+from medgan_core.volume import Geometry, Volume
+from tests.small_site import write_site
+
+ROWS = "set,patient,visit,key,kind,coverage,split,licence,path"
+
+
+@pytest.fixture(scope="module")
+def translator(toy_registry: Registry) -> ModelCard:
+    return toy_registry.card("brain-mr-translate")
+
+
+@pytest.fixture(scope="module")
+def denoiser(toy_registry: Registry) -> ModelCard:
+    return toy_registry.card("mr-denoise")
+
+
+def put(folder: Path, *names: str, side: int = 4) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        array = np.arange(side**3, dtype=np.float32).reshape(side, side, side)
+        io.write(Volume(array, Geometry(array.shape, np.eye(4))), folder / name)
+
+
+def splits(found: Cohort) -> dict[str, str]:
+    return {s.patient: s.split for s in found.studies}
+
+
+def test_a_fifth_of_the_patients_is_held_back_with_all_visits(tmp_path: Path, translator: ModelCard) -> None:
+    put(tmp_path, *(f"p{n}/{visit}_{key}.nii" for n in range(10) for visit in "ab" for key in ("T1", "T2")))
+    found = Cohort.of(tmp_path, translator)
+    assert len(found.studies) == 20
+    held = {s.patient for s in found.held_back}
+    assert len(held) == 2
+    assert found.patients == 8
+    assert all((s.split == "val") == (s.patient in held) for s in found.studies)
+    put(tmp_path, "q/T1.nii", "q/T2.nii")
+    later = splits(Cohort.of(tmp_path, translator))
+    assert sum(later[p] == "val" for p in held) >= 1, "most stay held back when others come"
+
+
+def test_a_manifest_says_who_is_held_back_and_who_is_not_looked_at(
+    tmp_path: Path, translator: ModelCard
+) -> None:
+    rows = [ROWS]
+    for patient, split in (("a", "val"), ("b", "train"), ("c", "test")):
+        for key in ("T1", "FLAIR"):
+            put(tmp_path, f"{patient}-{key}.nii")
+            rows.append(f"s,{patient},,{key},image,head,{split},CC0,{patient}-{key}.nii")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    assert splits(Cohort.of(tmp_path, translator)) == {"a": "val", "b": "train"}
+
+
+def test_translation_needs_pairs_on_one_grid(tmp_path: Path, translator: ModelCard) -> None:
+    put(tmp_path, "a_T1.nii", "a_T2.nii", "b_T1.nii", "b_T2.nii", "c_T1.nii", "d_T1.nii", "d_PD.nii")
+    put(tmp_path, "b_FLAIR.nii", "e_T2.nii", side=5)
+    put(tmp_path, "e_T1.nii")
+    found = {s.patient: set(s.images) for s in Cohort.of(tmp_path, translator).studies}
+    assert found == {"a": {"T1", "T2"}, "b": {"T1", "T2"}}
+
+
+def test_denoising_takes_every_magnitude_image(tmp_path: Path, denoiser: ModelCard) -> None:
+    put(tmp_path, "a_T1.nii", "a_DIR.nii", "a_ADC.nii", "scan.nii", "c_CT.nii")
+    found = {s.patient: set(s.images) for s in Cohort.of(tmp_path, denoiser).studies}
+    assert found == {"a": {"T1", "DIR"}, "scan": {"image"}}
+
+
+@pytest.mark.parametrize("names", [(), ("a_T1.nii", "a_T2.nii"), ("a_T1.nii", "b_T2.nii")])
+def test_too_little_is_refused_with_the_names_that_are_read(
+    tmp_path: Path, translator: ModelCard, names: tuple[str, ...]
+) -> None:
+    put(tmp_path, *names)
+    with pytest.raises(UsageError, match="too little") as caught:
+        Cohort.of(tmp_path, translator)
+    assert "PATIENT_T1.nii.gz" in caught.value.expected
+    assert "manifest.csv" in caught.value.action
+
+
+def test_a_file_that_is_no_volume_is_refused_by_name(tmp_path: Path, translator: ModelCard) -> None:
+    put(tmp_path, "a_T1.nii", "a_T2.nii", "b_T1.nii")
+    (tmp_path / "b_T2.nii").write_bytes(b"no volume")
+    with pytest.raises(InputError, match=r"b_T2\.nii"):
+        Cohort.of(tmp_path, translator)
+
+
+def test_many_are_bounded_evenly(tmp_path: Path, denoiser: ModelCard) -> None:
+    put(tmp_path, *(f"p{n:03d}.nii" for n in range(100)))
+    found = Cohort.of(tmp_path, denoiser)
+    assert (found.patients, len(found.held_back)) == (48, 12)
+    numbers = sorted(int(s.patient[1:]) for s in found.studies)
+    assert numbers[0] < 10
+    assert numbers[-1] >= 90
+
+
+def test_what_is_written_down_comes_back(tmp_path: Path, translator: ModelCard) -> None:
+    before = Cohort.of(write_site(tmp_path / "site"), translator)
+    after = cohort.write(before.to_list(), tmp_path / "run")
+    assert [(s.patient, s.split, s.images) for s in after.studies] == [
+        (s.patient, s.split, s.images) for s in before.studies
+    ]
+    before.files[0].unlink()
+    with pytest.raises(InputError, match="not there"):
+        cohort.write(before.to_list(), tmp_path / "again")

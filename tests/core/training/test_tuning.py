@@ -1,0 +1,163 @@
+"""Tuning a published model on a site's studies: versions, figures, going on, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medgan_core import registry
+from medgan_core.engine import Session
+from medgan_core.errors import CancelledError, UsageError
+from medgan_core.monitor import Progress
+from medgan_core.registry import Registry
+from medgan_core.training import publishing, tuning
+from medgan_core.training.cohort import Cohort
+from medgan_core.training.recipes.denoise import Denoise
+from medgan_core.training.recipes.translate import Translate
+from tests.small_site import publish_toy, write_site
+
+SHORT = {"updates": "60", "lr": "0.003", "batch": "4", "size": "32", "warmup": "2", "validate_every": "20"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One contrast of everyone, enough for denoising."""
+    return write_site(tmp_path_factory.mktemp("single"), contrasts=("T1",))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    models = tmp_path / "models"
+    publish_toy(models, Translate(widths=(4, 8)), name="site-translate")
+    publish_toy(models, Denoise(widths=(4, 8)), name="site-denoise")
+    return Session("cpu", registry=Registry([models]))
+
+
+def tune(
+    session: Session, name: str, site: Path, out: Path, settings: Mapping[str, str] = SHORT, **more: Any
+) -> tuning.Tuning:
+    studies = Cohort.of(site, session.registry.card(name)).to_list()
+    return tuning.tune(session, name, studies=studies, out=out, command="tune", settings=settings, **more)
+
+
+@pytest.mark.parametrize("name", ["site-translate", "site-denoise"])
+def test_what_is_better_comes_into_use_and_one_can_go_back(
+    session: Session, site: Path, tmp_path: Path, name: str
+) -> None:
+    steps: list[Progress] = []
+    made = tune(session, name, site, tmp_path / "run", progress=steps.append)
+    models = session.registry.folders[-1]
+    assert made.found.better, "a network with random weights has everything to learn"
+    assert made.used
+    assert (made.card.version, session.registry.card(name)) == ("1.0.1", made.card)
+    assert [f.name for f in made.card.figures] == ["psnr", "ssim"]
+    assert made.card.figures[0].baseline.startswith("1.0.0 ")
+    assert made.card.data[-1].patients == 2, "the third was held back"
+    assert made.card.training.updates == 60
+    fractions = [step.fraction for step in steps]
+    assert fractions == sorted(fractions)
+    assert {step.stage.split()[0] for step in steps} == {"measuring", "training"}
+    versions = publishing.published(name, shelf=session.registry, models=models)
+    assert [(card.version, used) for card, used in versions] == [("1.0.0", False), ("1.0.1", True)]
+    publishing.use(name, "1.0.0", models=models)
+    assert session.registry.load(name).card.version == "1.0.0"
+
+
+def test_what_is_not_better_comes_into_use_on_request_alone(
+    session: Session, single: Path, tmp_path: Path
+) -> None:
+    idle = {**SHORT, "updates": "1", "lr": "0"}
+    first = tune(session, "site-denoise", single, tmp_path / "a", idle)
+    assert (first.found.better, first.used, first.card.version) == (False, False, "1.0.1")
+    assert session.registry.card("site-denoise").version == "1.0.0"
+    second = tune(session, "site-denoise", single, tmp_path / "b", idle, default=True)
+    assert (second.found.better, second.used, second.card.version) == (False, True, "1.0.2")
+    assert session.registry.card("site-denoise").version == "1.0.2"
+
+
+def after(calls: int) -> Callable[[], bool]:
+    """False so many times, then True."""
+    left = iter(range(calls))
+    return lambda: next(left, None) is None
+
+
+def test_a_paused_tuning_goes_on_where_it_stopped(session: Session, single: Path, tmp_path: Path) -> None:
+    whole = tune(session, "site-denoise", single, tmp_path / "whole")
+    publishing.use("site-denoise", "1.0.0", models=session.registry.folders[-1])
+    out, stretches = tmp_path / "run", 0
+    while True:
+        try:
+            parts = tune(session, "site-denoise", single, out, pause=after(15))
+            break
+        except CancelledError:
+            stretches += 1
+    assert stretches >= 2
+    assert parts.card.version == "1.0.2"
+    assert parts.found == whole.found
+    assert parts.card.weights.sha256 == whole.card.weights.sha256
+    assert len(json.loads((out / "before.json").read_text())) == 1, "each study was measured once"
+
+
+def test_a_cancelled_tuning_publishes_nothing(session: Session, single: Path, tmp_path: Path) -> None:
+    with pytest.raises(CancelledError):
+        tune(session, "site-denoise", single, tmp_path / "run", cancel=after(200))
+    models = session.registry.folders[-1]
+    assert publishing.versions(models / "site-denoise") == ["1.0.0"]
+
+
+def test_what_comes_into_use_meanwhile_stays(session: Session, single: Path, tmp_path: Path) -> None:
+    with pytest.raises(CancelledError):
+        tune(session, "site-denoise", single, tmp_path / "slow", pause=after(15))
+    assert tune(session, "site-denoise", single, tmp_path / "quick").used
+    made = tune(session, "site-denoise", single, tmp_path / "slow")
+    assert (made.found.better, made.found.version, made.used) == (True, "1.0.0", False)
+    assert session.registry.card("site-denoise").version == "1.0.1"
+
+
+def test_a_shipped_model_can_be_gone_back_to(
+    session: Session, single: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, models = tmp_path / "shipped", tmp_path / "own"
+    for folder in (shipped, models):
+        folder.mkdir()
+    session.registry.folder("site-denoise").rename(shipped / "site-denoise")
+    monkeypatch.setattr(registry, "SHIPPED", shipped)
+    server = Session("cpu", registry=Registry([shipped, models]))
+    made = tune(server, "site-denoise", single, tmp_path / "run", {**SHORT, "updates": "1", "lr": "0"})
+    assert (made.used, server.registry.card("site-denoise").version) == (False, "1.0.0")
+    assert publishing.versions(models / "site-denoise") == ["1.0.0", "1.0.1"]
+
+
+@pytest.mark.parametrize("key", ["init", "patience", "widths", "fold", "real_share"])
+def test_what_the_model_decides_cannot_be_chosen(session: Session, key: str) -> None:
+    with pytest.raises(UsageError, match="cannot be chosen"):
+        tuning.recipe_of(session.registry.card("site-denoise"), {key: "1"}, gpu=False)
+
+
+def test_a_model_of_another_kind_cannot_be_tuned(session: Session) -> None:
+    card = session.registry.card("site-denoise")
+    other = replace(card, training=replace(card.training, recipe="pix2pix"))
+    wider = replace(card, architecture=replace(card.architecture, options={"widths": [4, 8], "slices": 5}))
+    moved = replace(card, preprocess=replace(card.preprocess, crop_margin_mm=3.0))
+    for one in (other, wider, moved):
+        with pytest.raises(UsageError, match="cannot be tuned"):
+            tuning.recipe_of(one, {}, gpu=False)
+    with pytest.raises(UsageError, match="colour"):
+        tuning.recipe_of(card, {"colour": "1"}, gpu=False)
+
+
+def test_the_presets_keep_the_model(session: Session) -> None:
+    card = session.registry.card("site-translate")
+    recipe = tuning.recipe_of(card, {"lr": "0.001"}, gpu=True)
+    assert (recipe.updates, recipe.batch, recipe.lr, recipe.widths) == (2000, 32, 0.001, (4, 8))
+    assert tuning.recipe_of(card, {}, gpu=False).updates == 400
