@@ -1,20 +1,21 @@
-"""What the server adds to the engine's own time, for one 256x256x180 float32 volume on loopback.
+"""What each server adds to the engine's own time, for one 256x256x180 float32 volume on loopback.
 
     python benchmarks/roundtrip.py
 
-Starts `medgan serve`, denoises the same volume several times, and prints per run: upload, waiting, the
-engine's stages, download, and what is left when the engine's stages are taken from the whole. The start of
-the server, until its worker is ready, is printed apart: a person waits for it once, before any job.
+The same volume goes through `medgan serve` and through MONAI Label's own server, in the way its Slicer module
+takes and uncompressed. Timed from an array in memory to one in memory, so a client's own files count, packed
+or not; the engine's stages on the volume (from loading the model to the inverse) are taken off.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,79 +23,129 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.served import Served, stock_server
 from benchmarks.speed import noisy, phantom
 from medgan_core import io as volumes
 from medgan_core.volume import Geometry, Volume
 
-SHAPE, RUNS, PORT = (256, 256, 180), 4, 8791
+SHAPE = (256, 256, 180)
+MODEL = "mr-denoise"
+SETTINGS = {"allow_unsuitable": True, "views": "1"}
+_NOT_ENGINE = ("read", "write")
+_POLL_S = 0.02
+
+Parts = dict[str, float]
 
 
-def one(server: str, content: bytes) -> dict[str, float]:
-    """Seconds of one job's parts."""
-    request = {"model": "mr-denoise", "settings": {"allow_unsuitable": True}}
-    start = time.perf_counter()
-    files = {
-        "request": (None, json.dumps(request), "application/json"),
-        "image": ("image.nii", io.BytesIO(content)),
-    }
-    job = requests.post(f"{server}/jobs", files=files, timeout=60).json()
-    uploaded = time.perf_counter()
+class Clock:
+    """Seconds of the parts of one round trip."""
+
+    def __init__(self) -> None:
+        self.parts: Parts = {}
+        self._last = time.perf_counter()
+
+    def __call__(self, part: str) -> None:
+        """What was done since the last call was this part."""
+        now = time.perf_counter()
+        self.parts[part], self._last = now - self._last, now
+
+
+def by_job(url: str, image: Volume, folder: Path) -> Parts:
+    """Through the job API, uncompressed."""
+    clock, path = Clock(), folder / "image.nii"
+    volumes.write(image, path)
+    clock("pack")
+    request = json.dumps({"model": MODEL, "settings": SETTINGS})
+    files = {"request": (None, request), "image": ("image.nii", io.BytesIO(path.read_bytes()))}
+    job = requests.post(f"{url}/jobs", files=files, timeout=60).json()
+    clock("upload")
     while job["state"] in ("queued", "running"):
-        time.sleep(0.02)
-        job = requests.get(f"{server}/jobs/{job['id']}", timeout=10).json()
-    done = time.perf_counter()
+        time.sleep(_POLL_S)
+        job = requests.get(f"{url}/jobs/{job['id']}", timeout=10).json()
+    clock("work")
     if job["state"] != "done":
         raise SystemExit(str(job["error"]))
-    size = len(requests.get(f"{server}/jobs/{job['id']}/results/image", timeout=60).content)
-    end = time.perf_counter()
-    report = requests.get(f"{server}/jobs/{job['id']}/report", timeout=10).json()
-    requests.delete(f"{server}/jobs/{job['id']}", timeout=10)
-    engine = sum(report["provenance"]["seconds"].values())
-    return {
-        "upload": uploaded - start,
-        "job": done - uploaded,
-        "engine": engine,
-        "download": end - done,
-        "added": end - start - engine,
-        "MiB": size / 2**20,
-    }
+    path.write_bytes(requests.get(f"{url}/jobs/{job['id']}/results/image", timeout=60).content)
+    clock("download")
+    volumes.read(path)
+    clock("unpack")
+    report = requests.get(f"{url}/jobs/{job['id']}/report", timeout=10).json()
+    requests.delete(f"{url}/jobs/{job['id']}", timeout=10)
+    return _without_engine(clock.parts, report)
 
 
-def ready(server: str) -> float:
-    """Wait until the worker is idle; seconds."""
-    start = time.perf_counter()
-    while time.perf_counter() - start < 180:
-        try:
-            workers = requests.get(f"{server}/health", timeout=1).json()["workers"]
-            if all(worker["state"] == "idle" for worker in workers):
-                return time.perf_counter() - start
-        except requests.RequestException:
-            pass
-        time.sleep(0.1)
-    raise SystemExit("the server did not start")
+def by_stock(url: str, image: Volume, folder: Path, sent: str, given: str) -> Parts:
+    """Through a session and `/infer`, as MONAI Label's Slicer module does.
+
+    Args:
+        url: of the server.
+        image: to send.
+        folder: for the client's files.
+        sent: ending of the uploaded file.
+        given: ending of the answer.
+    """
+    clock, path = Clock(), folder / f"image{sent}"
+    volumes.write(image, path)
+    clock("pack")
+    with path.open("rb") as stream:
+        session = requests.put(f"{url}/session/", files={"files": (path.name, stream)}, timeout=60).json()
+    clock("upload")
+    answer = requests.post(
+        f"{url}/infer/{MODEL}?session_id={session['session_id']}&output=all",
+        data={"params": json.dumps({**SETTINGS, "result_extension": given})},
+        timeout=300,
+    )
+    clock("work")
+    head, _, body = answer.content.partition(b'name="image"')
+    back = folder / f"back{given}"
+    back.write_bytes(body[body.index(b"\r\n\r\n") + 4 : body.rindex(b"\r\n--")])
+    clock("download")
+    volumes.read(back)
+    clock("unpack")
+    return _without_engine(clock.parts, json.loads(head[head.index(b"{") : head.rindex(b"}") + 1]))
+
+
+def _without_engine(parts: Parts, report: dict[str, dict[str, dict[str, float]]]) -> Parts:
+    """Parts with the engine's stages apart, and what is left."""
+    stages = report["provenance"]["seconds"]
+    engine = sum(seconds for stage, seconds in stages.items() if stage not in _NOT_ENGINE)
+    told = parts | {"work": parts["work"] - engine}
+    return told | {"added": sum(told.values()), "engine": engine}
+
+
+def compare(server: Served, stock: Served, count: int) -> None:
+    """Print the median round trip of each way."""
+    image = Volume(noisy(phantom(SHAPE)["T1"], 0.05), Geometry(SHAPE, np.eye(4)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ways: dict[str, Callable[[], Parts]] = {
+            "job, uncompressed": lambda: by_job(server.url, image, folder),
+            "stock, .nii.gz session, .nrrd back (Slicer's way)": lambda: by_stock(
+                stock.url, image, folder, ".nii.gz", ".nrrd"
+            ),
+            "stock, .nii session, .nii back": lambda: by_stock(stock.url, image, folder, ".nii", ".nii"),
+        }
+        keys = ("added", "pack", "upload", "work", "download", "unpack", "engine")
+        print("\n| way | " + " | ".join(f"{key} s" for key in keys) + " |\n|" + "---|" * (len(keys) + 1))
+        for way in ways.values():
+            way()  # loads the model
+        runs: dict[str, list[Parts]] = {name: [] for name in ways}
+        for _ in range(count):
+            for name, way in ways.items():
+                runs[name].append(way())
+        for name, found in runs.items():
+            middle = sorted(found, key=lambda parts: parts["added"])[len(found) // 2]
+            print(f"| {name} | " + " | ".join(f"{middle[key]:.2f}" for key in keys) + " |", flush=True)
 
 
 def main() -> None:
-    image = noisy(phantom(SHAPE)["T1"], 0.05)
-    with tempfile.TemporaryDirectory() as folder:
-        volumes.write(Volume(image, Geometry(SHAPE, np.eye(4))), Path(folder) / "image.nii")
-        content = (Path(folder) / "image.nii").read_bytes()
-        command = [sys.executable, "-c", "import sys; from medgan_core.cli import main; sys.exit(main())"]
-        command += ["serve", "--port", str(PORT)]
-        command += ["--studies", f"{folder}/studies", "--data-dir", f"{folder}/data"]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            address = f"http://127.0.0.1:{PORT}"
-            print(f"server and worker ready after {ready(address):.1f} s\n")
-            print("| run | upload s | job s | of it engine s | download s | added s |")
-            print("|---|---|---|---|---|---|")
-            for run in range(RUNS):
-                got = one(address, content)
-                cells = (got[k] for k in ("upload", "job", "engine", "download", "added"))
-                print(f"| {run + 1} | " + " | ".join(f"{c:.2f}" for c in cells) + " |", flush=True)
-        finally:
-            server.terminate()
-            server.wait(timeout=20)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=5, help="round trips of each way; the median is told")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Served.start(folder / "server") as server, stock_server(folder / "stock") as stock:
+            compare(server, stock, options.count)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Starts `medgan serve` on loopback. Every client has an address of its own (127.0
 polls, fetches the result, compares it with the first one and deletes every second job. A third through the
 time the worker is killed, two thirds through the server is, and started again; clients go on. At the end it
 prints what was done, 95th percentiles of the requests, the server's memory, and whether a finished job was
-lost. Then the same volume of 256x256x180 float32 goes through this server and through MONAI Label's own.
+lost. Then `benchmarks/roundtrip.py` compares a round trip with MONAI Label's own server.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from requests.adapters import HTTPAdapter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import roundtrip
 from benchmarks.served import Served, stock_server
 from medgan_core import io as volumes
 from medgan_core.volume import Geometry, Volume
 
-SMALL, LARGE = (48, 48, 24), (256, 256, 180)
+SMALL = (48, 48, 24)
 MODEL = "mr-denoise"
 REQUEST = json.dumps({"model": MODEL, "settings": {"allow_unsuitable": True, "views": "1"}})
 FINAL = ("done", "failed", "cancelled", "interrupted")
@@ -158,53 +159,6 @@ def lost(server: Served, tally: Tally) -> int:
     return found
 
 
-def round_trips(server: Served, stock: Served, content: bytes, folder: Path, count: int) -> None:
-    """Seconds that each server adds to the engine's own, for the same volume."""
-    packed = folder / "image.nii.gz"
-    volumes.write(volumes.read(folder / "image.nii"), packed)
-
-    def job() -> tuple[float, float]:
-        start = time.perf_counter()
-        files = {"request": (None, REQUEST), "image": ("image.nii", content)}
-        found = requests.post(f"{server.url}/jobs", files=files, timeout=60).json()
-        while found["state"] not in FINAL:
-            time.sleep(0.02)
-            found = requests.get(f"{server.url}/jobs/{found['id']}", timeout=10).json()
-        requests.get(f"{server.url}/jobs/{found['id']}/results/image", timeout=60)
-        took = time.perf_counter() - start
-        report = requests.get(f"{server.url}/jobs/{found['id']}/report", timeout=10).json()
-        requests.delete(f"{server.url}/jobs/{found['id']}", timeout=10)
-        return took, sum(report["provenance"]["seconds"].values())
-
-    def stock_way(suffix: str, result: str) -> tuple[float, float]:
-        start = time.perf_counter()
-        path = folder / f"image{suffix}"
-        with path.open("rb") as stream:
-            session = requests.put(f"{stock.url}/session/", files={"files": (path.name, stream)}, timeout=60)
-        params = {"allow_unsuitable": True, "views": "1", "result_extension": result}
-        answer = requests.post(
-            f"{stock.url}/infer/{MODEL}?session_id={session.json()['session_id']}&output=all",
-            data={"params": json.dumps(params)},
-            timeout=300,
-        )
-        took = time.perf_counter() - start
-        head = answer.content[: answer.content.index(b'name="image"')]
-        report = json.loads(head[head.index(b"{") : head.rindex(b"}") + 1])
-        return took, sum(report["provenance"]["seconds"].values())
-
-    ways = {
-        "job, uncompressed": job,
-        "stock, .nii.gz session, .nrrd back (Slicer's way)": lambda: stock_way(".nii.gz", ".nrrd"),
-        "stock, .nii session, .nii back": lambda: stock_way(".nii", ".nii"),
-    }
-    print("\n| way | whole s | engine s | added s |\n|---|---|---|---|")
-    for name, way in ways.items():
-        way()  # loads the model
-        runs = sorted((way() for _ in range(count)), key=lambda pair: pair[0] - pair[1])
-        took, engine = runs[len(runs) // 2]
-        print(f"| {name} | {took:.2f} | {engine:.2f} | {took - engine:.2f} |", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5.0)
@@ -214,9 +168,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         noise = np.random.default_rng(0)
-        for shape, file in ((SMALL, "small.nii"), (LARGE, "image.nii")):
-            image = 500 + 100 * noise.standard_normal(shape, dtype=np.float32)
-            volumes.write(Volume(image, Geometry(shape, np.eye(4))), folder / file)
+        image = 500 + 100 * noise.standard_normal(SMALL, dtype=np.float32)
+        volumes.write(Volume(image, Geometry(SMALL, np.eye(4))), folder / "small.nii")
         with Served.start(folder / "server") as server:
             tally = load(server, options.minutes, options.clients, (folder / "small.nii").read_bytes())
             print(f"\nfinished jobs lost: {lost(server, tally)} of {len(tally.kept)}")
@@ -224,9 +177,7 @@ def main() -> None:
                 print(f"wrong: {line} ({count} times)")
             if options.round_trips:
                 with stock_server(folder / "stock") as stock:
-                    round_trips(
-                        server, stock, (folder / "image.nii").read_bytes(), folder, options.round_trips
-                    )
+                    roundtrip.compare(server, stock, options.round_trips)
 
 
 if __name__ == "__main__":

@@ -228,6 +228,7 @@ def measure(
     session = engine.Session(device, registry=models)
     stages = {"prepare (once)": seconds(lambda: session.compiled(name, precision=precision), device)}
     compiled = session.compiled(name, precision=precision)
+    assert isinstance(compiled, inference.Compiled)
     options = engine.RunOptions(target=target, settings={"allow_unsuitable": True, "precision": precision})
     with peak_memory(compiled.device) as memory:
         begin = time.perf_counter()
