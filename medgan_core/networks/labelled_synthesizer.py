@@ -72,5 +72,5 @@ class LabelledSynthesizer(nn.Module):
         return mean, torch.exp(0.5 * log_variance)
 
     def draw_maps(self, code: Tensor) -> Tensor:
-        """Codes (n, shape) to the most probable label of every voxel, (n, *size), int64."""
-        return self.shapes.decode(code).argmax(1)
+        """Standard normal codes (n, shape) to the most probable label of every voxel, (n, *size), int64."""
+        return self.shapes.draw(code).argmax(1)

@@ -35,6 +35,9 @@ from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
 class HippocampusSynthesize(Spade):
     """`Spade` in 3D whose generator and shapes work on blocks of 2 x 2 x 2 voxels (`networks.folding`).
 
+    The learning rate falls to nearly nothing, so that the averaged weights and the codes that the shape model
+    followed (`networks.shape_model`) belong together in the end.
+
     Args:
         labelled: train on so many patients alone, the first in an order of the seed's; 0 for all.
         hidden: of the generator, see `networks.spade.SpatialModulation`.
@@ -50,6 +53,7 @@ class HippocampusSynthesize(Spade):
     updates: int = 3000
     batch: int = 8
     lr: float = 4e-4
+    schedule: str = "cosine"
     widths: tuple[int, ...] = (32, 64, 64)
     labelled: int = 0
     hidden: int = 24

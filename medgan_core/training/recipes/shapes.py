@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from medgan_core.losses.kl import kl_loss
 from medgan_core.networks.autoencoder import VariationalAutoencoder
+from medgan_core.networks.shape_model import ShapeModel
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
@@ -61,7 +62,8 @@ def shapes_loss(networks: Networks, labels: Tensor, moment: Moment, *, classes: 
 def draw_shapes(networks: Networks, count: int, moment: Moment) -> Tensor:
     """New label maps (count, 1, *size), int64: the most probable label of every voxel."""
     network = _network(networks)
-    logits: Tensor = networks.call(network.decode)(moment.normal(count, *network.latent))
+    decode = network.draw if isinstance(network, ShapeModel) else network.decode
+    logits: Tensor = networks.call(decode)(moment.normal(count, *network.latent))
     return logits.argmax(1, keepdim=True)
 
 

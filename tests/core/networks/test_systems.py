@@ -17,7 +17,14 @@ from medgan_core.networks.flow_unet import FlowUNet
 from medgan_core.networks.spade import SpadeGenerator
 from tests.core.networks.cases import CASES, SIZES, Case, one_hot, run, shake
 
-APPLIED = {"hole-filler", "mr-variants", "patch-anomaly", "slab-painter", "slice-refiner"}
+APPLIED = {
+    "hole-filler",
+    "labelled-synthesizer",
+    "mr-variants",
+    "patch-anomaly",
+    "slab-painter",
+    "slice-refiner",
+}
 """Networks as they are applied to volumes, with tests of their own."""
 
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

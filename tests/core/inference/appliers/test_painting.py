@@ -97,7 +97,7 @@ def test_a_sample_depends_on_seed_and_number_alone(painter: Session, head: Volum
 
 
 def test_without_variety_only_texture_and_noise_differ(painter: Session, head: Volume) -> None:
-    by_hand = {"tr": 500.0, "te": 12.0, "texture": 0.0, "refine": 0.0}
+    by_hand: dict[str, Any] = {"tr": 500.0, "te": 12.0, "texture": 0.0, "refine": 0.0}
 
     def ratios(variety: float) -> list[float]:
         made = painted(painter, head, count=3, variety=variety, **by_hand).volumes

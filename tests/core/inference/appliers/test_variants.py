@@ -12,7 +12,9 @@ from medgan_core.errors import CancelledError
 from medgan_core.volume import Geometry, Volume
 
 MODEL = "mr-variants"
-OFF = dict.fromkeys(("deformation", "scanner", "bias", "noise", "motion", "slice_mm", "pixel_mm"), 0.0)
+OFF: dict[str, Any] = dict.fromkeys(
+    ("deformation", "scanner", "bias", "noise", "motion", "slice_mm", "pixel_mm"), 0.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_with_every_effect_off_the_volume_stays(shipped: Session, oblique_head: 
     ids=lambda s: next(iter(s)),
 )
 def test_every_effect_changes_the_image_alone_but_deformation(
-    shipped: Session, oblique_head: Volume, settings: dict[str, float]
+    shipped: Session, oblique_head: Volume, settings: dict[str, Any]
 ) -> None:
     affine = oblique_head.geometry.affine.copy()
     affine[:3, :3] /= 4
@@ -82,7 +84,7 @@ def test_labels_are_deformed_as_their_image_is(shipped: Session, oblique_head: V
 
 
 def test_a_sample_depends_on_seed_and_number_alone(shipped: Session, oblique_head: Volume) -> None:
-    effects = {"deformation": 4.0, "scanner": 0.5, "bias": 0.2, "noise": 3.0, "motion": 3.0}
+    effects: dict[str, Any] = {"deformation": 4.0, "scanner": 0.5, "bias": 0.2, "noise": 3.0, "motion": 3.0}
     three = varied(shipped, oblique_head, count=3, seed=5, **effects)
     five = varied(shipped, oblique_head, count=5, seed=5, **effects)
     assert sorted(five.volumes) == [f"image-00{n}" for n in range(1, 6)]
