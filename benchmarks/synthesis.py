@@ -1,6 +1,6 @@
 """Figures of a hippocampus synthesizer: are its images like real ones, do they show their maps, are its maps?
 
-    medgan train segmentation --data DATA --out runs/synthesis/segmentation --set spatial_dims=3
+    medgan train segmentation --data DATA --out runs/synthesis/segmentation --set spatial_dims=3 --set batch=8
     medgan train hippocampus-synthesize --data DATA --out runs/synthesis/hippocampus-synthesize
     python -m benchmarks.synthesis --data DATA --runs runs/synthesis [--card FOLDER]
 

@@ -15,6 +15,10 @@ from medgan_core.preprocess import Preprocess
 Task = Literal["translate", "denoise", "synthesize", "suggest", "restore", "detect", "gate"]
 Kind = Literal["image", "labels", "trust", "map"]
 
+IMAGE, LABEL_MAP, REFERENCE = "image", "labels", "reference"
+SEGMENTATION, UNCERTAINTY = "segmentation", "uncertainty"
+"""Keys of ports that appliers look for; others are a card's own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Label:

@@ -18,7 +18,7 @@ from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.hippocampus_synthesize import HippocampusSynthesize
 
 PROTOCOL = 1
-GENERATOR_UPDATES = 800
+GENERATOR_UPDATES = 600
 
 
 @dataclass(frozen=True, kw_only=True)

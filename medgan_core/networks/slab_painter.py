@@ -11,13 +11,14 @@ from medgan_core.networks.slab_trunk import SlabTrunk, start
 
 
 class SlabPainter(SlabTrunk):
-    """``base + change + weight * noise``, change and weight predicted from slabs of base image and noise.
+    """``|base + change + weight * noise|``, change and weight predicted from slabs of base and noise.
 
     Changing an image by as little as makes it look real is the refiner of Shrivastava et al., "Learning from
     simulated and unsupervised images through adversarial training", CVPR 2017; noise as an input of the
     generator with learned weights is that of Karras et al., "StyleGAN", CVPR 2019, section 3.2. A fresh
     network returns nearly the base image. The features are interpolated and meet the slab again at full
     resolution: unfolded from 2x2 pixels, an adversarial loss would leave their grid in the image.
+    The answer is a magnitude, as a scanner's is: noise in air does not fall below 0.
 
     Attributes:
         contrasts: 2, the base image and white noise. Further attributes are those of `inference.Signature`.
@@ -55,5 +56,5 @@ class SlabPainter(SlabTrunk):
         change, weight = self.head(together).chunk(2, dim=1)
         middle = self.slices // 2
         base, noise = x[:, middle : middle + 1], x[:, self.slices + middle : self.slices + middle + 1]
-        painted: Tensor = base + change + weight * noise
+        painted: Tensor = (base + change + weight * noise).abs()
         return painted

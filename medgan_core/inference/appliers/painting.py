@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgan_core import preprocess
+from medgan_core.card import LABEL_MAP, SEGMENTATION
 from medgan_core.inference.appliers.application import Answer, Application, notes, numbered
 from medgan_core.inference.apply import apply
 from medgan_core.inference.plan import Plan
@@ -19,9 +20,6 @@ from medgan_core.physics.simulation import Head, tissue_map
 from medgan_core.physics.tissues import EXTRA_CEREBRAL
 from medgan_core.report import Row
 from medgan_core.volume import Volume
-
-LABELS, SEGMENTATION = "labels", "segmentation"
-"""Keys of the label map, as an input and as an output."""
 
 _SHARPNESS = (0.35, 0.85)
 _PAINTED = 0.5
@@ -38,7 +36,7 @@ def synthesize(work: Application) -> Answer:
         UsageError: when the sequence's parameters do not belong together.
         MedganError: as `inference.apply` does.
     """
-    labels, monitor = work.volumes[LABELS], work.monitor
+    labels, monitor = work.volumes[LABEL_MAP], work.monitor
     values = np.rint(labels.data[0]).astype(np.uint16)
     (plan,) = work.plans((preprocess.SLICES,))
     made: dict[str, Volume] = {}
@@ -83,7 +81,7 @@ def _scan(work: Application, number: int) -> Scan:
 
 def _painted(work: Application, values: NDArray[np.uint16], scan: Scan) -> Volume:
     """The base image on the map's grid."""
-    grid = work.volumes[LABELS].geometry
+    grid = work.volumes[LABEL_MAP].geometry
     axes, flips = preprocess.slice_axes(grid)
     i, j, k = (grid.spacing[a] for a in axes)
     tissue = preprocess.orient(tissue_map(values), axes, flips)
@@ -109,6 +107,6 @@ def _refined(
     )
     share = np.float32(work.settings["refine"])
     image = array + share * (applied.values - array)
-    placed = preprocess.inverse(work.card.preprocess, np.maximum(image, 0.0, out=image), placement)
+    placed = preprocess.inverse(work.card.preprocess, image, placement)
     np.maximum(placed.data, 0.0, out=placed.data)
     return work.first.with_data(placed.data), applied.plan, applied.notes

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medgan_core import preprocess
-from medgan_core.card import Grid
+from medgan_core.card import IMAGE, LABEL_MAP, REFERENCE, SEGMENTATION, Grid
 from medgan_core.errors import InputError, ModelError
 from medgan_core.inference.appliers.application import Answer, Application, numbered
 from medgan_core.inference.views import Views
@@ -19,9 +19,6 @@ from medgan_core.networks.labelled_synthesizer import LabelledSynthesizer
 from medgan_core.report import Row
 from medgan_core.resampling import resample
 from medgan_core.volume import Geometry, Volume
-
-LABELS, REFERENCE, IMAGE, SEGMENTATION = "labels", "reference", "image", "segmentation"
-"""Keys of the inputs and of the outputs; both inputs may be missing."""
 
 _MARGIN_MM, _LARGEST_MM = 8.0, 128
 
@@ -41,7 +38,7 @@ def synthesize(work: Application) -> Answer:
     """
     network, monitor = cast("LabelledSynthesizer", work.whole.network), work.monitor
     grid, device = _grid(work), work.whole.torch_device
-    labels, reference = (work.volumes.get(key) for key in (LABELS, REFERENCE))
+    labels, reference = (work.volumes.get(key) for key in (LABEL_MAP, REFERENCE))
     with monitor.stage("preprocess", 0.2), torch.no_grad():
         given = None if labels is None else _window(labels, grid, network.multiple)
         centre, spread = _style(network, reference, grid, work)
@@ -124,7 +121,7 @@ def _window(labels: Volume, grid: Grid, multiple: int) -> Volume:
     size = np.maximum(needed, grid.shape)
     if (size * spacing).max() > _LARGEST_MM:
         raise InputError(
-            f"The label map {LABELS} is too large for this model",
+            f"The label map {LABEL_MAP} is too large for this model",
             expected=f"labels within {_LARGEST_MM - 2 * _MARGIN_MM:g} mm along every axis",
             got=" x ".join(f"{side:.0f}" for side in high - low) + " mm",
             action="give one structure alone, cut out of the map",

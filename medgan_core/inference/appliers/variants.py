@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medgan_core import preprocess
+from medgan_core.card import LABEL_MAP, SEGMENTATION
 from medgan_core.foreground import foreground, percentile_scale
 from medgan_core.inference.appliers.application import Answer, Application, numbered, voxels
 from medgan_core.inference.views import Views
@@ -20,9 +21,6 @@ from medgan_core.physics.acquisition import Pose, jerked, measured, toned
 from medgan_core.physics.knot_field import KnotField
 from medgan_core.report import Row
 from medgan_core.volume import Geometry
-
-LABELS, SEGMENTATION = "labels", "segmentation"
-"""Keys of the label map, as an input and as an output."""
 
 _DEFORMATION_MM, _BIAS_MM = 40.0, 80.0
 _TWO = 2.0
@@ -102,7 +100,7 @@ def vary(work: Application) -> Answer:
     Raises:
         CancelledError: when cancelled.
     """
-    image, labels = work.first, work.volumes.get(LABELS)
+    image, labels = work.first, work.volumes.get(LABEL_MAP)
     axes, flips = preprocess.slice_axes(image.geometry)
     spacing = _spacing(image.geometry, axes)
     source = np.ascontiguousarray(preprocess.orient(voxels(image), axes, flips))

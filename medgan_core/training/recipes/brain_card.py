@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from medgan_core.card import Architecture, Domain, Label, ModelCard, Port, Setting, Training, Weights
-from medgan_core.inference.appliers import painting
+from medgan_core.card import (
+    LABEL_MAP,
+    SEGMENTATION,
+    Architecture,
+    Domain,
+    Label,
+    ModelCard,
+    Port,
+    Setting,
+    Training,
+    Weights,
+)
 from medgan_core.physics.labels import LABEL_NAMES
 from medgan_core.physics.tissues import NAMES, TISSUE_OF_LABEL
 from medgan_core.preprocess import Preprocess
@@ -55,13 +65,13 @@ def of(name: str, architecture: Architecture, training: Training) -> ModelCard:
         "with the lesions you drew into it. The MR signal equations make the image, a network makes it look "
         "scanned. Every seed is another patient and scanner.",
         task="synthesize",
-        inputs=(Port(key=painting.LABELS, title="Label map", kind="labels", required=True, labels=LABELS),),
+        inputs=(Port(key=LABEL_MAP, title="Label map", kind="labels", required=True, labels=LABELS),),
         outputs=(
             *(
                 Port(key=key, title=f"Synthetic {title}", unit="1000 = 99.5th percentile of the foreground")
                 for key, title in _TITLES.items()
             ),
-            Port(key=painting.SEGMENTATION, title="Segmentation", kind="labels", labels=LABELS),
+            Port(key=SEGMENTATION, title="Segmentation", kind="labels", labels=LABELS),
         ),
         architecture=architecture,
         preprocess=Preprocess(in_plane_mm=(0.65, 1.3), output="translated"),

@@ -14,6 +14,7 @@ from torch.nn import functional
 from medgan_core.card import Architecture, Figure, ModelCard, Training
 from medgan_core.data.draws import TRAINING, VALIDATION, generators
 from medgan_core.data.slabs import CONTRASTS, SlabSource
+from medgan_core.losses.robust import charbonnier
 from medgan_core.metrics.sliced import sliced_wasserstein
 from medgan_core.networks import build
 from medgan_core.networks.patchgan import PatchDiscriminator
@@ -22,7 +23,7 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import brain_card, judging
-from medgan_core.training.recipes.generation import rows, to_signed
+from medgan_core.training.recipes.generation import rows
 from medgan_core.training.recipes.sources import brain_slabs
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR, Stabilised
 from medgan_core.training.recipes.translate import PREPROCESS
@@ -31,6 +32,8 @@ _JUDGED, _PART = 96, 8
 _PATCH, _SHOWN = 12, 0.8
 _KEPT = 4
 """Side of the squares whose means the generator should keep."""
+_FREE = 0.1
+_BRIGHTEST = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +41,9 @@ class BrainSynthesize(Stabilised):
     """A refiner of simulated slabs against real ones, with nothing of a patient paired or labelled.
 
     The generator changes a simulated image; a PatchGAN that sees pieces of about 30 pixels tells it from real
-    slices of the same contrast. L1 between means over squares of 4 pixels holds it to the simulation, so that
-    it still shows its label map, while noise and texture are free. Source: Shrivastava et al., "Learning from
-    simulated and unsupervised images through adversarial training", CVPR 2017, equations 1 to 4. Which
+    slices of the same contrast. The means over squares of 4 pixels are held to the simulation, so that an
+    image still shows its label map, while noise and texture are free. Source: Shrivastava et al., "Learning
+    from simulated and unsupervised images through adversarial training", CVPR 2017, equations 1 to 4. Which
     contrast it is the PatchGAN alone is told: the generator treats those that no patient was scanned with
     (PD) like the others.
 
@@ -50,7 +53,8 @@ class BrainSynthesize(Stabilised):
         fold: cross-validation fold left out of training, -1 for none.
         widths: of the generator.
         judge_widths: of the PatchGAN.
-        l1: weight of the distance to the simulation.
+        content: weight of the distance to the simulation, quadratic for small changes (an absolute error
+            would not let the generator leave the simulation at all).
     """
 
     name: ClassVar[str] = "brain-mr-synthesize"
@@ -74,7 +78,7 @@ class BrainSynthesize(Stabilised):
     fold: int = -1
     widths: tuple[int, ...] = (32, 64, 96)
     judge_widths: tuple[int, ...] = (32, 64, 128)
-    l1: float = 10.0
+    content: float = 10.0
 
     @property
     def architecture(self) -> Architecture:
@@ -107,12 +111,13 @@ class BrainSynthesize(Stabilised):
         base = batch["base"]
         made = networks[GENERATOR](slab(base, moment))
         shown = planes(batch["contrast"], made)
-        real, fake = (torch.cat([to_signed(x), shown], dim=1) for x in (batch["real"], made))
+        real, fake = (torch.cat([signed(x), shown], dim=1) for x in (batch["real"], made))
         if player == DISCRIMINATOR:
             return self.discriminator_loss(networks, real, fake, moment)
         loss, logs = self.generator_loss(networks, real, fake, moment)
-        away = functional.avg_pool2d(made - middle(base), _KEPT).abs().mean()
-        return loss + self.l1 * away, {**logs, "adversarial": loss, "l1": away}
+        change = functional.avg_pool2d(made - middle(base), _KEPT)
+        away = charbonnier(change, epsilon=_FREE).mean()
+        return loss + self.content * away, {**logs, "adversarial": loss, "away": away}
 
     def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
         """Sliced Wasserstein distance of small patches to real ones, of the simulation's and of real ones.
@@ -128,7 +133,7 @@ class BrainSynthesize(Stabilised):
                 networks[GENERATOR](slab(part.to(moment.device), moment)).float().cpu()
                 for part in torch.split(batch["base"], _PART)
             ]
-        ).clamp(min=0)
+        )
         real = batch["real"]
         halves = [patches(half) for half in (real[::2], real[1::2])]
         whole = patches(real)
@@ -199,6 +204,11 @@ class Unpaired:
         base = self._simulated.draw(rng, generator).images[contrast]
         image = real.images[contrast]
         return {"base": base, "real": image[len(image) // 2][None], "contrast": torch.tensor(contrast)}
+
+
+def signed(images: Tensor) -> Tensor:
+    """What the PatchGAN sees: 0 becomes -1 and 1 stays; what is brighter than real images are is clipped."""
+    return 2 * images.clamp(max=_BRIGHTEST) - 1
 
 
 def middle(base: Tensor) -> Tensor:

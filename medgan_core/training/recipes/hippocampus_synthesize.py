@@ -10,6 +10,10 @@ from typing import ClassVar
 from torch import nn
 
 from medgan_core.card import (
+    IMAGE,
+    LABEL_MAP,
+    REFERENCE,
+    SEGMENTATION,
     Architecture,
     Domain,
     Grid,
@@ -19,7 +23,6 @@ from medgan_core.card import (
     Training,
     Weights,
 )
-from medgan_core.inference.appliers import pairs
 from medgan_core.networks import build
 from medgan_core.networks.labelled_synthesizer import LabelledSynthesizer
 from medgan_core.networks.patchgan import PatchDiscriminator
@@ -54,6 +57,7 @@ class HippocampusSynthesize(Spade):
     batch: int = 8
     lr: float = 4e-4
     schedule: str = "cosine"
+    divergence: float = 0.01
     widths: tuple[int, ...] = (32, 64, 64)
     labelled: int = 0
     hidden: int = 24
@@ -118,17 +122,17 @@ class HippocampusSynthesize(Spade):
             "The map is drawn, or yours; the appearance is drawn, or that of an image you give.",
             task="synthesize",
             inputs=(
-                Port(key=pairs.LABELS, title="Label map", kind="labels", labels=PARTS),
-                Port(key=pairs.REFERENCE, title="T1 crop whose appearance to take", apart=True),
+                Port(key=LABEL_MAP, title="Label map", kind="labels", labels=PARTS),
+                Port(key=REFERENCE, title="T1 crop whose appearance to take", apart=True),
             ),
             min_inputs=0,
             outputs=(
                 Port(
-                    key=pairs.IMAGE,
+                    key=IMAGE,
                     title="Synthetic T1",
                     unit="1000 is the 99.5th percentile of a real crop's foreground",
                 ),
-                Port(key=pairs.SEGMENTATION, title="Segmentation", kind="labels", labels=PARTS),
+                Port(key=SEGMENTATION, title="Segmentation", kind="labels", labels=PARTS),
             ),
             architecture=self.architecture,
             preprocess=Preprocess(output="translated"),

@@ -61,7 +61,7 @@ def test_two_updates_leave_a_model_that_loads(data: Path, tmp_path: Path) -> Non
 @torch.no_grad()
 def test_a_fresh_refiner_gives_the_simulation(batch: Batch) -> None:
     _, logs = TINY.loss(GENERATOR, networks(), batch, moment())
-    assert float(logs["l1"]) < 0.02
+    assert float(logs["away"]) < 0.02
 
 
 def test_each_player_moves_its_own_network(batch: Batch) -> None:
@@ -77,7 +77,7 @@ def test_each_player_moves_its_own_network(batch: Batch) -> None:
 @torch.no_grad()
 def test_the_distance_to_the_simulation_counts_as_weighted(batch: Batch) -> None:
     loss, logs = TINY.loss(GENERATOR, networks(), batch, moment())
-    assert float(loss) == pytest.approx(float(logs["adversarial"]) + 10 * float(logs["l1"]), rel=1e-5)
+    assert float(loss) == pytest.approx(float(logs["adversarial"]) + 10 * float(logs["away"]), rel=1e-5)
 
 
 def test_the_contrast_is_one_plane_of_ones() -> None:
