@@ -48,7 +48,6 @@ LABELS = tuple(
 
 _TITLES = {
     "T1": "T1-weighted",
-    "T1post": "T1-weighted after contrast agent",
     "T2": "T2-weighted",
     "FLAIR": "FLAIR",
     "PD": "PD-weighted",
