@@ -142,7 +142,7 @@ def _register(fixed: Volume, moving: Volume, centre: NDArray[np.float64]) -> NDA
     _improve(_method((1,)), images, transform)
     moves = _score(*images, transform) < still * (1.0 + GAIN)
     # Sums over voxels differ in their last bits from run to run; rounding makes the answer repeat.
-    return np.round(_matrix(transform), 9) if moves else np.eye(4)
+    return np.round(_matrix(transform), 6) if moves else np.eye(4)
 
 
 def _improve(method: Any, images: tuple[Any, Any], transform: Any) -> bool:
