@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medgan_core.errors import InputError, UsageError
 from medgan_core.io.nifti import PLACEMENT
@@ -16,6 +19,7 @@ from medgan_core.volume import Geometry, Volume
 
 _COMMENT = 6
 _MAX_SIDE = 2**15 - 1
+_SLICES = 16  # as many float32 values as a line of the cache holds
 
 
 def write(volume: Volume, path: Path, metadata: dict[str, str]) -> None:
@@ -41,11 +45,18 @@ def write(volume: Volume, path: Path, metadata: dict[str, str]) -> None:
     raw["scl_slope"], raw["scl_inter"] = 1.0, 0.0
     raw["magic"] = b"n+1"
     raw["descrip"] = b"MedGAN"
-    voxels = np.ascontiguousarray(volume.data[0].T, dtype=stored)
-    parts = (raw.binaryblock + extension, voxels.reshape(-1).view(np.uint8).data)
+    parts = itertools.chain([raw.binaryblock + extension], _blocks(volume.data[0], stored))
     with path.open("wb") as out:
         for piece in gzip_blocks(parts) if path.suffix == ".gz" else parts:
             out.write(piece)
+
+
+def _blocks(array: NDArray[Any], stored: np.dtype[Any]) -> Iterator[memoryview]:
+    """The voxels as they lie in the file, first axis fastest, in blocks that fit into a processor's cache."""
+    upright = array.T
+    for start in range(0, len(upright), _SLICES):
+        block = np.ascontiguousarray(upright[start : start + _SLICES], dtype=stored)
+        yield block.reshape(-1).view(np.uint8).data
 
 
 def _header(geometry: Geometry) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -78,10 +79,13 @@ class Run(Work):
             write_report(folder, {"verdict": "fail", **(error.report or {}), "error": error.to_dict()})
             raise
         metadata = provenance.flat(outcome.report.provenance)
-        files = {}
-        for number, (key, volume) in enumerate(outcome.volumes.items()):
-            tell("write", 1 - _WRITE + _WRITE * number / len(outcome.volumes))
-            files[key] = io.write(volume, folder / f"{key}{self.suffix}", metadata=metadata).name
+        tell("write", 1 - _WRITE)
+        with ThreadPoolExecutor() as pool:
+            written = {
+                key: pool.submit(io.write, volume, folder / f"{key}{self.suffix}", metadata=metadata)
+                for key, volume in outcome.volumes.items()
+            }
+        files = {key: path.result().name for key, path in written.items()}
         write_report(folder, outcome.report.to_dict())
         tell("done", 1.0)
         return Results(files, outcome.report.verdict)
