@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 import requests
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "slicer_extension" / "MedGAN"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "slicer_extension" / "MedGAN"))
 
 from MedGANLib.multipart import MultipartBody
 
