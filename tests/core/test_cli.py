@@ -120,7 +120,8 @@ def test_wrong_requests_are_usage(models, head, tmp_path, change):
 @pytest.mark.parametrize(
     "args", [("run",), ("run", "mr-denoise", "--out", "x"), ("run", "m", "--foo"), ("nonsense",), ("train",)]
 )
-def test_wrong_commands_are_usage(args):
+def test_wrong_commands_are_usage(args, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     result = medgan(*args)
     assert result.exit_code == 2
     assert result.stderr
