@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.utils.others.generic import remove_file
 
@@ -25,6 +26,7 @@ from monailabel_app.scoring import LabelScoring
 from monailabel_app.stock import is_upload
 from monailabel_app.strategies import First, Random
 from monailabel_app.studies import image_path
+from monailabel_app.study_folder import StudyFolder
 from monailabel_app.tasks import InlineRunner, ModelTask, Runner
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,17 @@ class MedganApp(MONAILabelApp):  # type: ignore[misc]
             name="MedGAN",
             description="Deep generative models for medical volumes: translation, denoising, synthesis",
             version=__version__,
+        )
+
+    def init_datastore(self) -> Any:
+        """The folder of studies, watched if the settings say so; or the datastore of a PACS."""
+        if self.studies.startswith(("http://", "https://")):
+            return super().init_datastore()
+        return StudyFolder(
+            self.studies,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
         )
 
     def _init_dicomweb_datastore(self) -> Any:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from monailabel.config import settings as stock
 from monailabel.datastore.dicom import DICOMWebDatastore
-from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.datastore import DefaultLabelTag
 from pydicom.uid import generate_uid
 
@@ -27,11 +26,12 @@ from monailabel_app.dicom.segmentation import segmentation
 from monailabel_app.dicom.settings import PacsSettings
 from monailabel_app.dicom.source import Source, read_series
 from monailabel_app.dicom.talking import talking
+from monailabel_app.study_folder import StudyFolder
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
-class PacsDatastore(DICOMWebDatastore):  # type: ignore[misc]
+class PacsDatastore(DICOMWebDatastore, StudyFolder):  # type: ignore[misc]
     """Lists the images of every modality, and keeps those that were asked for in a cache.
 
     The cache holds, for every series, the files as they came (``UID/``) and the volume (``UID.nii``).
@@ -130,7 +130,7 @@ class PacsDatastore(DICOMWebDatastore):  # type: ignore[misc]
         self.get_image_uri(image_id)
         if label_tag == DefaultLabelTag.FINAL:
             label_info = {**label_info, **self._store_label(image_id, label_filename, label_info)}
-        saved: str = LocalDatastore.save_label(self, image_id, label_filename, label_tag, label_info)
+        saved: str = StudyFolder.save_label(self, image_id, label_filename, label_tag, label_info)
         return saved
 
     def _store_label(self, image_id: str, label_filename: str, info: Mapping[str, Any]) -> dict[str, Any]:
