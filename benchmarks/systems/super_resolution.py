@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from itertools import product
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor
@@ -23,7 +24,9 @@ from medgan_core.training.recipes.transforming import contrasts_of
 TITLE = "Super-resolution across slices"
 RUNS = ("srgan-2x", "srgan-4x")
 METHODS = ("linear", "b-spline")
+PROFILES = get_args(Profile)
 _MODEL = "srgan"
+_SHOWN: Profile = "gaussian"
 _SIMULATED = "simulated"
 
 
@@ -44,14 +47,13 @@ def super_resolution(bench: Bench) -> Section:
     return Section(
         title=TITLE,
         parts=[
-            f"Thick slices ({recipe.profile} profile) are made of thin ones and undone, on patients left out "
-            f"of fold {recipe.fold}. Their own slices are thick already, so the axis from back to front "
-            "stands in for the slice axis; training does the same. On a simulated head of 1 mm the axis is "
-            "the slice axis itself. Figures as for translation, at "
-            f"{recipe.pixel_mm} mm.",
+            f"Thick slices (learned: {recipe.profiles}) are made of thin ones and undone, on "
+            f"patients left out of fold {recipe.fold}. Their own slices are thick already, so the axis from "
+            "back to front stands in for the slice axis; training does the same. On a simulated head of 1 mm "
+            f"the axis is the slice axis itself. Figures as for translation, at {recipe.pixel_mm} mm.",
             per_patient.summary(real),
             per_patient.patients_table(real),
-            f"Cases (patient, contrast, factor) in which the network is ahead: {ahead}.",
+            f"Cases (patient, contrast, factor, profile) in which the network is ahead: {ahead}.",
             "The same in the slice direction of a simulated head:",
             per_patient.summary(simulated),
             *(_picture(bench, name) for name in RUNS),
@@ -75,12 +77,12 @@ def _records(bench: Bench) -> list[dict[str, Any]]:
     for name in RUNS:
         factor = cast("SRGAN", bench.runs.open(name).recipe).factor
         for who, stack, contrasts in _judged(bench, name):
-            for channel, contrast in enumerate(contrasts):
-                _, made = _restored(bench, name, stack, channel)
+            for (channel, contrast), profile in product(enumerate(contrasts), PROFILES):
+                _, made = _restored(bench, name, stack, channel, profile)
                 truth = truth_of(stack, channel, columns=made[_MODEL].shape[-1])
                 for method, image in made.items():
                     figures = score(truth, slices_last(image))
-                    told = per_patient.record(who, f"{factor}x {contrast}", method, figures)
+                    told = per_patient.record(who, f"{factor}x {contrast}, {profile}", method, figures)
                     records.append(told | {"run": name})
     return records
 
@@ -95,13 +97,15 @@ def _judged(bench: Bench, name: str) -> Iterator[tuple[str, Stack, tuple[str, ..
     yield f"{_SIMULATED} head", head, contrasts
 
 
-def _restored(bench: Bench, name: str, stack: Stack, channel: int) -> tuple[Tensor, dict[str, Tensor]]:
+def _restored(
+    bench: Bench, name: str, stack: Stack, channel: int, profile: Profile
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Thick slices (slices, h, w / factor) of a stack, and by method what is made of them, (slices, h, w)."""
     run = bench.runs.open(name)
     recipe, network = cast("SRGAN", run.recipe), run.networks[GENERATOR]
     fine = stack.images[channel].float()
     fine = fine[..., : fine.shape[-1] // recipe.factor * recipe.factor]
-    low = thick_slices(fine, factor=recipe.factor, axis=-1, profile=cast("Profile", recipe.profile))
+    low = thick_slices(fine, factor=recipe.factor, axis=-1, profile=profile)
     made = apply_whole(
         lambda x: (network(signed(x)) + 1) / 2, low[None], spatial_dims=recipe.spatial_dims, device=run.device
     )
@@ -123,7 +127,7 @@ def _picture(bench: Bench, name: str) -> Picture:
     rows: dict[str, list[Tensor]] = {}
     for stack in stacks:
         few, slices = heads.shown(stack, spatial_dims=recipe.spatial_dims)
-        low, made = _restored(bench, name, few, 0)
+        low, made = _restored(bench, name, few, 0, _SHOWN)
         thick = low.repeat_interleave(recipe.factor, dim=-1)
         for label, images in {"thick slices": thick, **made, "true": few.images[0]}.items():
             rows.setdefault(label, []).append(heads.framed(images[slices], frame))

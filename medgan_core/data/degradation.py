@@ -88,8 +88,10 @@ class ThickSliceSamples:
         samples: with the fine image; the slice axis should be one of isotropic voxels.
         factor: 2 or 4 as a rule.
         axis: of the image without batch axis; -1 is the last spatial one.
-        profile: see `slice_profile`.
+        profiles: drawn with equal chance, see `slice_profile`. Scanners differ: a network that knows one
+            alone sharpens slices of another too much.
         key: of the image.
+        seed: of the profiles.
     """
 
     def __init__(
@@ -98,21 +100,19 @@ class ThickSliceSamples:
         *,
         factor: int,
         axis: int = -1,
-        profile: Profile = "gaussian",
+        profiles: Sequence[Profile] = ("gaussian",),
         key: str = "image",
+        seed: int = 0,
     ) -> None:
-        self._samples, self._factor, self._axis, self._profile, self._key = (
-            samples,
-            factor,
-            axis,
-            profile,
-            key,
-        )
+        self._samples, self._factor, self._axis = samples, factor, axis
+        self._profiles, self._key, self._seed = profiles, key, seed
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """The sample and ``low``, its image with fewer slices."""
         sample = self._samples[number]
-        low = thick_slices(sample[self._key], factor=self._factor, axis=self._axis, profile=self._profile)
+        rng, _ = generators(self._seed, number, DEGRADATION)
+        profile = self._profiles[int(rng.integers(len(self._profiles)))]
+        low = thick_slices(sample[self._key], factor=self._factor, axis=self._axis, profile=profile)
         return {**sample, "low": low}
 
 

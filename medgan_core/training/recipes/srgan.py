@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar, cast, get_args
 
 from torch import Tensor, nn
 
@@ -49,7 +49,7 @@ class SRGAN(Transforming):
     Args:
         contrasts: with commas between; a patient has all of them, a sample shows one.
         factor: how many times thicker, 2 or 4 as a rule.
-        profile: of the thick slices, see `degradation.slice_profile`.
+        profiles: of the thick slices, with commas between, see `degradation.slice_profile`.
         plane: see above.
         blocks: residual blocks of the generator, of `widths` on the coarse and the fine grid.
         content_first: share of the run in which the generator is trained by content alone.
@@ -70,7 +70,7 @@ class SRGAN(Transforming):
     feature_matching: float = 1.0
     contrasts: str = "T1,FLAIR"
     factor: int = 4
-    profile: str = "gaussian"
+    profiles: str = "box,gaussian"
     plane: str = "axial"
     blocks: int = 6
     content_first: float = 0.3
@@ -78,12 +78,13 @@ class SRGAN(Transforming):
     def __post_init__(self) -> None:
         super().__post_init__()
         contrasts_of(self.contrasts)
-        if self.factor < 2 or self.size[1] % self.factor or self.profile not in ("box", "gaussian"):
+        profiles_of(self.profiles)
+        if self.factor < 2 or self.size[1] % self.factor:
             raise UsageError(
                 "Such thick slices cannot be made",
-                expected="a profile box or gaussian, and a last side that is a multiple of the factor",
-                got=f"{self.profile}, size {self.size}, factor {self.factor}",
-                action="correct size, factor or profile",
+                expected="a last side that is a multiple of the factor",
+                got=f"size {self.size}, factor {self.factor}",
+                action="correct size or factor",
             )
         if len(self.widths) != 2:
             raise UsageError("The generator has two widths", expected="coarse, fine", got=str(self.widths))
@@ -110,8 +111,8 @@ class SRGAN(Transforming):
         names = contrasts_of(self.contrasts)
         stacks = self.stacks(data, names, validation=validation, plane=self.plane)
         one = OneContrast(DepthLast(self.slices(stacks, validation=validation, shift=_SHIFT)))
-        profile: Profile = "box" if self.profile == "box" else "gaussian"
-        return ThickSliceSamples(one, factor=self.factor, axis=_ACROSS, profile=profile)
+        profiles = profiles_of(self.profiles)
+        return ThickSliceSamples(one, factor=self.factor, axis=_ACROSS, profiles=profiles, seed=self.seed)
 
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
         """Content, and after the first part of the run the game (equation 3)."""
@@ -182,6 +183,23 @@ class SRGAN(Transforming):
         units = {"psnr": "dB", "ssim": ""}
         words = "linear interpolation"
         return measured.figures(numbers, command, units=units, baseline="linear", words=words)
+
+
+def profiles_of(names: str) -> tuple[Profile, ...]:
+    """Profiles from their names with commas between.
+
+    Raises:
+        UsageError: on another name, or none.
+    """
+    wrong = [name for name in names.split(",") if name not in get_args(Profile)]
+    if wrong:
+        raise UsageError(
+            "There is no such slice profile",
+            expected=" or ".join(get_args(Profile)),
+            got=", ".join(wrong) or "none",
+            action="choose one, or both with a comma between",
+        )
+    return cast("tuple[Profile, ...]", tuple(names.split(",")))
 
 
 def signed(images: Tensor) -> Tensor:

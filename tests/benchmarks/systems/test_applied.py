@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -133,12 +134,13 @@ def test_both_translations_are_judged_beside_the_identity_and_a_regression(lab: 
 def test_thick_slices_are_judged_on_patients_and_on_a_simulated_head(lab: Lab, tmp_path: Path) -> None:
     section = super_resolution(lab.train("srgan-2x", "srgan-4x"))
     total, patients, simulated = tables(section)
-    cases = [f"{factor}x {contrast}" for factor in (2, 4) for contrast in ("T1", "FLAIR")]
+    choices = product((2, 4), ("T1", "FLAIR"), ("box", "gaussian"))
+    cases = [f"{factor}x {contrast}, {profile}" for factor, contrast, profile in choices]
     assert cells(total, "case") == cells(simulated, "case") == [c for c in cases for _ in range(3)]
     assert set(cells(total, "method")) == {"srgan", "linear", "b-spline"}
     assert (set(cells(total, "n")), set(cells(simulated, "n"))) == ({"2"}, {"1"})
     assert len(patients.rows) == 2 * len(cases)
-    finer, coarser = (cells(simulated, "PSNR dB")[row] for row in (2, 8))  # B-spline of T1
+    finer, coarser = (cells(simulated, "PSNR dB")[row] for row in (2, 14))  # B-spline of T1, box
     assert float(finer) > float(coarser)
     assert len(pictures(section, tmp_path)) == 2
 

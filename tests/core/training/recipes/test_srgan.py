@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
-from medgan_core.data.degradation import thick_slices
+from medgan_core.data.degradation import Profile, thick_slices
 from medgan_core.errors import UsageError
 from medgan_core.training.recipes.srgan import SRGAN, signed
 from medgan_core.training.recipes.stabilised import GENERATOR
@@ -17,12 +18,26 @@ from tests.core.training.recipes.tiny_brains import batch_of, moment, networks_o
 def test_the_network_turns_thick_slices_into_the_grid_of_the_truth(
     dims: int, factor: int, brains: Path
 ) -> None:
-    recipe = tiny(SRGAN, spatial_dims=dims, factor=factor)
+    recipe = tiny(SRGAN, spatial_dims=dims, factor=factor, profiles="gaussian")
     batch = batch_of(recipe, brains)
     assert batch["low"].shape == (2, 1, 32, 32 // factor, 6)[: dims + 2]
     assert torch.allclose(batch["low"][0], thick_slices(batch["image"][0], factor=factor, axis=2))
     made = networks_of(recipe)[GENERATOR](signed(batch["low"]))
     assert made.shape == batch["image"].shape
+
+
+def test_slices_of_every_profile_are_seen(brains: Path) -> None:
+    recipe = tiny(SRGAN)
+    samples = recipe.samples(brains, validation=False)
+    seen = set()
+    for sample in (samples[number] for number in range(12)):
+        image, low = sample["image"], sample["low"]
+        made = {
+            name: thick_slices(image, factor=recipe.factor, axis=2, profile=name)
+            for name in get_args(Profile)
+        }
+        seen |= {name for name, slices in made.items() if torch.allclose(low, slices)}
+    assert seen == {"box", "gaussian"}
 
 
 def test_an_untrained_network_is_nearly_linear_interpolation(brains: Path) -> None:
@@ -49,7 +64,9 @@ def test_isotropic_volumes_may_be_cut_across_the_slices(brains: Path) -> None:
     assert batch["image"].shape == (2, 1, 32, 32)
 
 
-@pytest.mark.parametrize("options", [{"factor": 3}, {"factor": 1}, {"profile": "sinc"}, {"widths": (8,)}])
+@pytest.mark.parametrize(
+    "options", [{"factor": 3}, {"factor": 1}, {"profiles": "sinc"}, {"profiles": ""}, {"widths": (8,)}]
+)
 def test_what_does_not_fit_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         tiny(SRGAN, **options)
