@@ -58,7 +58,8 @@ def by_job(url: str, image: Volume, folder: Path) -> Parts:
     clock, path = Clock(), folder / "image.nii"
     volumes.write(image, path)
     clock("pack")
-    body = MultipartBody(json.dumps({"model": MODEL, "settings": SETTINGS}), {"image": path})
+    request = json.dumps({"model": MODEL, "settings": SETTINGS})
+    body = MultipartBody({"request": request}, {"image": path})
     job = requests.post(
         f"{url}/jobs", data=body, headers={"Content-Type": body.content_type}, timeout=60
     ).json()

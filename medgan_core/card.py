@@ -196,6 +196,9 @@ class ModelCard:
         trust_calibration: factor that makes the predicted expected error right on left-out patients.
         volume_calibration: for each label of a suggested segmentation the factor that makes the 90 % interval
             of its volume right on left-out patients (`metrics.volume_interval`); none where not measured.
+        sides: values (left, right) of the labels of a suggested segmentation that are one class of the
+            network; the plane half way through the head tells them apart.
+        completes_with: name of the translation model that makes up inputs which are not given, or "".
         views: 3 when predictions along all three axes are averaged where voxels are nearly cubes, else 1.
         grid: of what is made when no input is given.
     """
@@ -220,6 +223,8 @@ class ModelCard:
     min_inputs: int = 1
     trust_calibration: float = 1.0
     volume_calibration: tuple[float, ...] = ()
+    sides: tuple[tuple[int, int], ...] = ()
+    completes_with: str = ""
     views: Literal[1, 3] = 1
     grid: Grid | None = None
 
@@ -237,6 +242,11 @@ class ModelCard:
     def targets(self) -> tuple[str, ...]:
         """Keys of the outputs a run can be asked for: those of the first one's kind."""
         return tuple(port.key for port in self.outputs if port.kind == self.outputs[0].kind)
+
+    @property
+    def label_classes(self) -> tuple[int, ...]:
+        """For each label of a suggested segmentation its class in the network, counted from 1."""
+        return label_classes(self.outputs[0].labels, self.sides)
 
     def input(self, key: str) -> Port:
         """The input of this key."""
@@ -281,3 +291,24 @@ class ModelCard:
                 action="install or publish the model again",
             ) from error
         return ModelCard.from_dict(plain)
+
+
+def label_classes(labels: tuple[Label, ...], sides: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """Classes of labels in their order, counted from 1; the right one of two sides has that of the left.
+
+    Raises:
+        ModelError: when the left label of a right one does not stand before it.
+    """
+    left_of = {right: left for left, right in sides}
+    found: dict[int, int] = {}
+    for label in labels:
+        first = left_of.get(label.value)
+        if first is not None and first not in found:
+            raise ModelError(
+                f"The label {label.value} is a right side without its left one",
+                expected=f"the label {first} before it",
+                got=", ".join(map(str, found)) or "none before it",
+                action="correct the card, or publish the model again",
+            )
+        found[label.value] = len(set(found.values())) + 1 if first is None else found[first]
+    return tuple(found.values())

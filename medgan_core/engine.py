@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from medgan_core import alignment, inference, provenance, resampling, suitability
+from medgan_core import alignment, completion, inference, provenance, resampling, suitability
 from medgan_core.card import ModelCard
 from medgan_core.errors import ResourceError, UnsuitableError, UsageError
 from medgan_core.inference import appliers
@@ -140,6 +141,11 @@ def run(
         volumes, aligned_rows = _one_grid(card, ordered_inputs, align=settings["align"])
         gated = _suitable(session, card, volumes, rows, allow=settings["allow_unsuitable"])
         rows += aligned_rows + gated
+    given = list(volumes)
+    if card.completes_with and settings.get(completion.SETTING.key, True):
+        with monitor.stage("complete inputs", 0.4):
+            volumes, made_up = _completed(session, card, volumes, settings, monitor)
+            rows += made_up
     answer = applier.apply(
         Application(
             card=card,
@@ -159,7 +165,7 @@ def run(
         tuple(rows),
         provenance.describe(
             card,
-            inputs=list(volumes),
+            inputs=given,
             target=target,
             seed=options.seed,
             settings=settings,
@@ -252,6 +258,24 @@ def _suitable(
         error.report = Report(tuple(rows + gated)).to_dict()
         raise error
     return gated
+
+
+def _completed(
+    session: Session,
+    card: ModelCard,
+    volumes: dict[str, Volume],
+    settings: Mapping[str, Any],
+    monitor: Monitor,
+) -> tuple[dict[str, Volume], list[Row]]:
+    """The inputs, and those not given that the card's translation model can make of them."""
+    name = card.completes_with
+    shared = {key: settings[key] for key in ("allow_unsuitable", "backend", "precision")}
+
+    def translate(inputs: Mapping[str, Volume], key: str, progress: Callable[[Progress], None]) -> Volume:
+        options = RunOptions(target=key, settings=shared)
+        return run(session, name, inputs, options, progress=progress).volumes[key]
+
+    return completion.complete(card, session.registry.card(name), volumes, translate, monitor)
 
 
 def _closing_rows(card: ModelCard, ready: Ready) -> list[Row]:

@@ -44,11 +44,12 @@ class Monitor:
 
     @contextmanager
     def stage(self, name: str, until: float) -> Iterator[None]:
-        """Name a stage and the fraction of the whole run that is done when it ends.
+        """Name a stage and the fraction of the whole run that is done when it ends, or what is done already.
 
         The seconds each stage took are kept in `seconds`.
         """
-        self._low, self._high, self._stage = self._high if self.seconds else 0.0, until, name
+        self._low = self._high if self.seconds else 0.0
+        self._high, self._stage = max(self._low, until), name
         begin = time.monotonic()
         self.step(0.0)
         try:

@@ -94,6 +94,13 @@ def slice_axes(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[int, ...
     return axes, flips
 
 
+def right_axis(placement: Placement) -> int:
+    """The axis of the network's array that runs towards the patient's right."""
+    source = placement.source
+    world = _nearest_world_axes(source.affine[:3, :3] / np.array(source.spacing))
+    return placement.axes.index(world.index(0))
+
+
 def slice_ratio(geometry: Geometry) -> float:
     """Distance of the slices as a multiple of the pixels' side (the geometric mean of both)."""
     axes, _ = slice_axes(geometry)

@@ -24,7 +24,7 @@ from monailabel_app.jobs.labels import METHODS
 from monailabel_app.problems import UnknownModelError
 from monailabel_app.scoring import LabelScoring
 from monailabel_app.stock import is_upload
-from monailabel_app.strategies import First, Random
+from monailabel_app.strategies import ASKING, First, Random, Ranked
 from monailabel_app.studies import image_path
 from monailabel_app.study_folder import StudyFolder
 from monailabel_app.tasks import InlineRunner, ModelTask, Runner
@@ -81,13 +81,17 @@ class MedganApp(MONAILabelApp):  # type: ignore[misc]
                 tasks[name] = ModelTask(card, self.stored, lambda: self.runner)
         return tasks
 
-    def init_strategies(self) -> dict[str, First | Random]:
+    def init_strategies(self) -> dict[str, First | Random | Ranked]:
         """What chooses the image to label next."""
-        return {"first": First(), "random": Random()}
+        ranked = {name: Ranked(name, self.registry, self.stored, lambda: self.runner) for name in ASKING}
+        return {"first": First(), "random": Random(), **ranked}
 
     def init_scoring_methods(self) -> dict[str, LabelScoring]:
         """Checks of submitted labels."""
-        return {method: LabelScoring(method, self.stored, lambda: self.runner) for method in METHODS}
+        return {
+            method: LabelScoring(method, self.stored, self.registry, lambda: self.runner)
+            for method in METHODS
+        }
 
     def async_scoring(self, method: str | None, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Nothing: MONAI Label would score all labels at every start and every choice of an image."""

@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
+from medgan_core import candidates
 from medgan_core.errors import UsageError
+from medgan_core.registry import Registry
 from monailabel_app.jobs.labels import DICE, METHODS
 from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.work import REPORT
 from monailabel_app.studies import is_plain
+from monailabel_app.study_folder import StudyFolder
 from monailabel_app.tasks import Runner
 
 
@@ -27,16 +29,19 @@ class LabelScoring(ScoringMethod):  # type: ignore[misc]
     Args:
         method: its name.
         stored: where an image of the datastore lies, by id.
+        registry: where models are.
         runner: does the work; asked for at every call, as the server sets it after the app is made.
     """
 
-    def __init__(self, method: str, stored: Callable[[str], Path], runner: Callable[[], Runner]) -> None:
+    def __init__(
+        self, method: str, stored: Callable[[str], Path], registry: Registry, runner: Callable[[], Runner]
+    ) -> None:
         super().__init__(METHODS[method])
-        self._method, self._stored, self._runner = method, stored, runner
+        self._method, self._stored, self._registry, self._runner = method, stored, registry, runner
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
         """Score, note the scores in the datastore, and return them by image."""
-        work = scoring_work(datastore, self._stored, self._method, request)
+        work = scoring_work(datastore, self._stored, self._registry, self._method, request)
         folder = Path(tempfile.mkdtemp(prefix="medgan-"))
         try:
             self._runner()(work, folder)
@@ -48,29 +53,41 @@ class LabelScoring(ScoringMethod):  # type: ignore[misc]
 
 
 def scoring_work(
-    datastore: Any, stored: Callable[[str], Path], method: str, params: Mapping[str, Any]
+    datastore: Any,
+    stored: Callable[[str], Path],
+    registry: Registry,
+    method: str,
+    params: Mapping[str, Any],
 ) -> Scoring:
     """The work of a method over all submitted labels.
 
     Args:
         datastore: MONAI Label's; of a PACS the labels that came through this server.
         stored: where an image of it lies, by id.
+        registry: where models are.
         method: ``dice`` or ``labels``.
-        params: ``y``, the tag of submitted labels (``final``), and ``y_pred``, that of a model's own
-            (``original`` for ``dice``, none for ``labels``).
+        params: ``y``, the tag of submitted labels (``final``). They are compared with what the model of the
+            name ``model`` makes of their images now ("" for the first that suggests), or with those under
+            the tag ``y_pred`` (``original`` for ``dice``, none for ``labels``).
 
     Raises:
-        UsageError: when a tag is none.
+        UsageError: when a tag is none, or there is no such model.
     """
     tag = _tag(params, "y", DefaultLabelTag.FINAL.value)
-    own = _tag(params, "y_pred", DefaultLabelTag.ORIGINAL.value if method == DICE else "")
+    model = params.get("model")
+    predictor = "" if model is None else candidates.find(registry, str(model) or "''").name
+    own = (
+        "" if predictor else _tag(params, "y_pred", DefaultLabelTag.ORIGINAL.value if method == DICE else "")
+    )
     labels = _files(datastore, tag)
     references = {image: path for image, path in _files(datastore, own).items() if image in labels}
-    if method == DICE:
+    if method == DICE and not predictor:
         labels = {image: labels[image] for image in references}
         return Scoring(model=method, labels=labels, references=references, tag=tag)
     images = {image: str(stored(image)) for image in labels}
-    return Scoring(model=method, labels=labels, images=images, references=references, tag=tag)
+    return Scoring(
+        model=method, labels=labels, images=images, references=references, tag=tag, predictor=predictor
+    )
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
@@ -92,8 +109,8 @@ def _files(datastore: Any, tag: str) -> dict[str, str]:
     """Path of the label under a tag by its image's id, sorted by id."""
     found = {
         # Not the PACS's own, which would fetch: a final label lies here as it came, beside the DICOM SEG.
-        image: LocalDatastore.get_label_uri(datastore, image, tag)
-        for image in sorted(LocalDatastore.list_images(datastore))
+        image: StudyFolder.get_label_uri(datastore, image, tag)
+        for image in sorted(StudyFolder.list_images(datastore))
     }
     return {image: path for image, path in found.items() if path and Path(path).is_file()}
 

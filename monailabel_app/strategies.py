@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from monailabel.interfaces.exception import ImageNotFoundException
 from monailabel.interfaces.tasks.strategy import Strategy
+
+from medgan_core import active, candidates
+from medgan_core.card import ModelCard
+from medgan_core.errors import InputError
+from medgan_core.registry import Registry
+from monailabel_app.jobs.ranking import Ranking
+from monailabel_app.jobs.work import REPORT
+from monailabel_app.tasks import Runner
+
+ASKING = {
+    "epistemic": "The image whose views a suggesting model answers most differently",
+    "diversity": "The image that a suggesting model finds least like all that have a label",
+}
+"""Strategies of `medgan_core.active` that ask a model, by name."""
+
+_MOST = 64
+_NOTED = "candidate"
 
 
 class First(Strategy):  # type: ignore[misc]
@@ -36,6 +60,86 @@ class Random(Strategy):  # type: ignore[misc]
         weights = [_seconds_since(datastore.get_image_info(image), request["strategy"]) for image in images]
         (chosen,) = random.choices(range(len(images)), weights=weights)
         return {"id": images[chosen], "weight": weights[chosen]}
+
+
+class Ranked(Strategy):  # type: ignore[misc]
+    """The first in an order of `medgan_core.active`, by what a model says of every image.
+
+    What it said is noted with each image, so it looks at an image once, and again when that is stored anew or
+    the model changed. Of many new images it looks at 64 with every choice.
+
+    Args:
+        name: of the strategy.
+        registry: where models are.
+        stored: where an image of the datastore lies, by id.
+        runner: has the model look; asked for at every call, as the server sets it after the app is made.
+    """
+
+    def __init__(
+        self, name: str, registry: Registry, stored: Callable[[str], Path], runner: Callable[[], Runner]
+    ) -> None:
+        super().__init__(ASKING[name])
+        self._name, self._registry, self._stored, self._runner = name, registry, stored, runner
+
+    def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
+        """The choice; None when every image has a label.
+
+        Args:
+            request: ``model`` names the one to ask (default: the first that suggests segmentations).
+            datastore: MONAI Label's.
+
+        Raises:
+            UsageError: when there is no such model.
+            InputError: when it can work on none of the images.
+        """
+        images = sorted(datastore.get_unlabeled_images())
+        if not images:
+            return None
+        card = candidates.find(self._registry, str(request.get("model") or ""))
+        labelled = sorted(datastore.get_labeled_images())
+        self._look(datastore, card, [*images, *labelled])
+        notes = {image: _noted(datastore, image, card) for image in (*images, *labelled)}
+        seen = {image: note for image, note in notes.items() if note and note["score"] is not None}
+        known, done = ([image for image in some if image in seen] for some in (images, labelled))
+        if not known:
+            raise InputError(
+                f"The model {card.name!r} can work on none of the images without a label",
+                expected=f"{card.domain.anatomy}, {card.domain.modality}",
+                got=f"{len(images)} images that do not suit it",
+                action="choose another strategy, or another model",
+            )
+        features = np.array([seen[image]["features"] for image in (*known, *done)])
+        pool = active.Pool(
+            scores=np.array([seen[image]["score"] for image in known]),
+            features=features[: len(known)],
+            labelled=features[len(known) :],
+        )
+        chosen = known[int(active.order(self._name, pool)[0])]
+        return {"id": chosen, "model": card.name, "score": seen[chosen]["score"]}
+
+    def _look(self, datastore: Any, card: ModelCard, images: Sequence[str]) -> None:
+        """Have the model look at images it has not seen, and note what it says."""
+        new = [image for image in images if _noted(datastore, image, card) is None][:_MOST]
+        if not new:
+            return
+        work = Ranking(model=card.name, images={image: str(self._stored(image)) for image in new})
+        folder = Path(tempfile.mkdtemp(prefix="medgan-"))
+        try:
+            self._runner()(work, folder)
+            found = json.loads((folder / REPORT).read_text(encoding="utf-8"))["candidates"]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for image, said in found.items():
+            info = datastore.get_image_info(image)
+            note = {"sha256": card.weights.sha256, "score": None, **(said or {})}
+            with suppress(ImageNotFoundException):  # removed meanwhile
+                datastore.update_image_info(image, {_NOTED: {**info.get(_NOTED, {}), card.name: note}})
+
+
+def _noted(datastore: Any, image: str, card: ModelCard) -> dict[str, Any] | None:
+    """What the model as it is now said of an image; None without. An image stored anew has no notes."""
+    note: dict[str, Any] | None = datastore.get_image_info(image).get(_NOTED, {}).get(card.name)
+    return note if note and note["sha256"] == card.weights.sha256 else None
 
 
 def _seconds_since(info: Mapping[str, Any], strategy: str) -> int:

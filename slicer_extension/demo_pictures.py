@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headless import ORIENTATIONS, HeadlessScene, Pane
+from MedGANLib import segments
 from MedGANLib.results import Results
 from MedGANLib.trust import color_node, trust_range
 
@@ -41,6 +42,48 @@ def denoising_picture(
             trust_pane(results, orientation),
         ]
     return scene.picture(panes, path, columns=5, size=300)
+
+
+def labels_picture(scene: HeadlessScene, results: Results, path: Path) -> Path:
+    """The input, every sample with its segmentation over it, and where a suggesting model is unsure."""
+    images = [image if image is not None else results.source for image, _ in results.samples]
+    drawn = [label_map(scene, segmentation) for _, segmentation in results.samples]
+    panes = []
+    for orientation in ORIENTATIONS:
+        if results.source is not None and results.images:
+            panes.append(Pane(results.source, orientation=orientation, caption=results.source.GetName()))
+        for image, labels in zip(images, drawn, strict=True):
+            caption = image.GetName()
+            panes.append(Pane(image, orientation=orientation, caption=caption))
+            if labels is not None:
+                panes.append(Pane(image, orientation=orientation, overlay=labels, overlay_opacity=0.5))
+        if results.trust is not None:
+            legend = (color_node(results.trust.GetScene()), trust_range(results.trust))
+            title = results.trust_title
+            panes.append(
+                Pane(images[0], orientation=orientation, caption=title, legend=legend, overlay=results.trust)
+            )
+    return scene.picture(panes, path, columns=len(panes) // len(ORIENTATIONS))
+
+
+def label_map(scene: HeadlessScene, segmentation: Any) -> Any:
+    """A segmentation as a label map with its colours, since slice views alone draw no segments; or None."""
+    if segmentation is None:
+        return None
+    try:
+        node = segments.to_label_map(scene.scene, segmentation, segments.image_of(segmentation), None)
+    except RuntimeError:  # nothing was found
+        return None
+    colors = scene.scene.AddNewNodeByClass("vtkMRMLColorTableNode", segmentation.GetName())
+    colors.SetTypeToUser()
+    labels = segments.meaning(segmentation)
+    colors.SetNumberOfColors(max(int(label["value"]) for label in labels) + 1)
+    for label in labels:
+        red, green, blue = (int(label["colour"][n : n + 2], 16) / 255 for n in (1, 3, 5))
+        colors.SetColor(int(label["value"]), label["name"], red, green, blue, 1.0)
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
+    return node
 
 
 def trust_pane(results: Results, orientation: str) -> Pane:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from demo_labels import SEED, suggest, synthesize
 from demo_pictures import denoising_picture, translation_picture
 from demo_volumes import bodies, psnr, rician, template, voxels
 from headless import HeadlessScene
@@ -24,7 +25,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 NOISE = 0.09
-SEED = 2026
 
 
 @dataclass
@@ -72,12 +72,16 @@ class Demo:
             def cancelled() -> bool:
                 return cancel_running and "running" in seen
 
-            files = {key: self.logic.export(node, folder, key) for key, node in request.inputs.items()}
+            files = {
+                key: self.logic.export(node, folder, key, reference=request.source)
+                for key, node in request.inputs.items()
+            }
             job = self.client.submit(
                 request.card["name"],
                 files,
                 target=request.target,
                 seed=request.seed,
+                count=request.count,
                 settings=request.settings,
             )
             try:
@@ -88,7 +92,7 @@ class Demo:
 
     def _fetch(self, job: dict[str, Any], request: Request, stem: str) -> Results:
         files = {
-            key: str(self.folder / f"{stem}{'-trust' if key == 'trust' else ''}.nii.gz")
+            key: str(self.folder / f"{stem}{'' if key == request.target else '-' + key}.nii.gz")
             for key in job["results"]
         }
         for key, path in files.items():
@@ -117,7 +121,7 @@ class Demo:
         noisy = self.add(rician(truth, NOISE, SEED), clean, f"{clean.GetName()}, {NOISE:.0%} Rician noise")
         self.scene.save_volume(noisy, self.folder / "noisy.nii.gz")
         key = cards.inputs(card)[0]["key"]
-        target = cards.images(card)[0]["key"]
+        target = cards.targets(card)[0]["key"]
         request = Request(self.client.server, card, {key: noisy}, target, SEED, {})
         results = self.run(f"Denoise ({NOISE:.0%} Rician noise)", request, stem="denoised")
         before, after = (psnr(voxels(node), truth) for node in (noisy, results.image))
@@ -177,6 +181,7 @@ def main() -> int:
         for target in ("T2", "FLAIR"):
             demo.translate(source, target)
         demo.denoise(source)
+        suggest(demo, [source, *synthesize(demo, source)])
         demo.refuse(source)
         demo.cancel(source)
         client.close()

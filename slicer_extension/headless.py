@@ -59,6 +59,8 @@ class HeadlessScene:
         colors.AddDefaultColorNodes()
         self.app.SetSliceLogics(vtk.vtkCollection())
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
+        self._segmentations = slicer.vtkSlicerSegmentationsModuleLogic()  # knows how segments are represented
+        self._segmentations.SetMRMLScene(self.scene)
         self._views: dict[str, Any] = {}
 
     def load_volume(self, path: Path, name: str) -> Any:

@@ -10,12 +10,14 @@ import torch
 from medgan_core import registry
 from medgan_core.card import ModelCard, Training
 from medgan_core.training.recipe import Recipe
+from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.brain_synthesize import BrainSynthesize
 from medgan_core.training.recipes.denoise import Denoise
 from medgan_core.training.recipes.f_anogan import FAnoGAN
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.hippocampus_synthesize import HippocampusSynthesize
 from medgan_core.training.recipes.inpaint import Inpaint
+from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.srgan import SRGAN
 from medgan_core.training.recipes.translate import Translate
 
@@ -58,6 +60,16 @@ def toy_pairs(folder: Path, *, name: str = "hippocampus-synthesize") -> ModelCar
 def toy_suggest(folder: Path, *, name: str = "hippocampus-suggest") -> ModelCard:
     """A tiny network that suggests the parts of the hippocampus under ``folder/NAME``."""
     return _save(folder, HippocampusSuggest(widths=(8, 8)), name)
+
+
+def toy_lesions(folder: Path, *, name: str = "lesion-suggest") -> ModelCard:
+    """A tiny network that suggests lesions under ``folder/NAME``; it completes with brain-mr-translate."""
+    return _save(folder, LesionSuggest(widths=(8, 8)), name)
+
+
+def toy_structures(folder: Path, *, name: str = "brain-suggest") -> ModelCard:
+    """A tiny network that suggests structures of the brain under ``folder/NAME``; no suitability gate."""
+    return _save(folder, BrainSuggest(widths=(8, 8)), name)
 
 
 def toy_brain(folder: Path, *, name: str = "brain-mr-synthesize") -> ModelCard:

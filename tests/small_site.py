@@ -13,8 +13,7 @@ from medgan_core import io, registry
 from medgan_core.card import ModelCard
 from medgan_core.physics.mr_signal import Contrast
 from medgan_core.physics.simulation import Head, signals, tissue_map
-from medgan_core.training.recipes.denoise import Denoise
-from medgan_core.training.recipes.translate import Translate
+from medgan_core.training.recipe import Supervised
 from medgan_core.volume import Geometry, Volume
 from tests.models import TRAINING
 from tests.phantom import head_labels
@@ -37,10 +36,11 @@ def write_site(folder: Path, *, patients: int = 3, contrasts: Sequence[Contrast]
     return folder
 
 
-def publish_toy(models: Path, recipe: Translate | Denoise, *, name: str) -> ModelCard:
+def publish_toy(models: Path, recipe: Supervised, *, name: str) -> ModelCard:
     """A tiny model of a recipe as version 1.0.0 below the folder of models, in use; no suitability gate."""
     torch.manual_seed(0)
     card = recipe.card(replace(TRAINING, recipe=recipe.name))
+    assert card is not None
     card = replace(card, name=name, version="1.0.0", domain=replace(card.domain, gate=""))
     card = registry.save(models / name / card.version, card, recipe.network())
     (models / name / registry.POINTER).write_text(card.version, encoding="utf-8")

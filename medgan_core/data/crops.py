@@ -175,16 +175,16 @@ class WholeCrops:
     """
 
     def __init__(self, crops: LabelledCrops) -> None:
-        self._crops = crops
+        self.crops = crops
 
     def __len__(self) -> int:
         """Crops; after so many they repeat."""
-        return len(self._crops.patients)
+        return len(self.crops.patients)
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Image (1, i, j, k) float32, label (1, i, j, k) int64, case (index into the patients) int64."""
         case = number % len(self)
-        image, label = self._crops.whole(case)
+        image, label = self.crops.whole(case)
         return {"image": image[None].float(), "label": label[None].long(), "case": torch.tensor(case)}
 
 

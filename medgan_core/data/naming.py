@@ -60,12 +60,23 @@ def read(folder: Path) -> list[Study]:
     ]
 
 
+def stem(name: str) -> str:
+    """A file name without the ending of a volume."""
+    suffix = next((s for s in _SUFFIXES if name.lower().endswith(s)), "")
+    return name[: -len(suffix) or None]
+
+
 def _volumes(folder: Path) -> Iterator[tuple[Path, str, str]]:
     """Image files by name, with what stands before the last underscore, and the last word."""
     for path in sorted(folder.iterdir()):
-        suffix = next((s for s in _SUFFIXES if path.name.lower().endswith(s)), "")
-        before, _, word = path.name[: -len(suffix) or None].rpartition("_")
-        if suffix and path.is_file() and not path.name.startswith(".") and word.lower() not in _NO_IMAGES:
+        name = stem(path.name)
+        before, _, word = name.rpartition("_")
+        if (
+            name != path.name
+            and path.is_file()
+            and not path.name.startswith(".")
+            and word.lower() not in _NO_IMAGES
+        ):
             yield path, before, word
 
 

@@ -6,9 +6,9 @@ i and j along +R, +A or +S. Intensities are divided by the 99.5th percentile of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,18 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from medgan_core.data.slab_places import PLANES, Place, draw_place, take, whole
 from medgan_core.physics.mr_signal import Contrast
-from medgan_core.physics.noise import smooth_field
 from medgan_core.physics.scanner import blur, coil
 from medgan_core.physics.simulation import Head, add_lesions, signals, tissue_map
-from medgan_core.physics.tissues import EXTRA_CEREBRAL, NAMES
+from medgan_core.physics.tissues import EXTRA_CEREBRAL, INDEX, NAMES
 
 CONTRASTS: tuple[Contrast, ...] = ("T1", "T1post", "T2", "FLAIR", "PD")
-_SUBSLICES = 3
 _MOVED_SHARE, _MARGIN = 0.4, 1.25
 _TRIES, _SHOWN, _FAINT = 4, 0.15, 0.1
-_PLANES = ((2, 0, 1), (2, 0, 1), (2, 0, 1), (1, 0, 2), (0, 1, 2))
-"""Axial three times in five, coronal and sagittal once each: (slice, i, j) axes of an RAS array."""
+Planes = Sequence[tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,12 @@ class Slab:
     Args:
         images: (contrasts in the order of `CONTRASTS`, slices, i, j), zeros where not available.
         available: per contrast.
+        lesion: share of each voxel (slices, i, j) that is MS lesion; None where nobody knows.
     """
 
     images: Tensor
     available: tuple[bool, ...]
+    lesion: Tensor | None = None
 
 
 class SlabSource(Protocol):
@@ -59,78 +59,93 @@ class SimulatedSlabs:
         slices: of a slab (odd).
         size: pixels along i and j.
         stripped: share of slabs without anything outside of the brain.
+        paint: paints lesions into the tissue numbers (d, i, j) of a slab.
+        planes: to choose from, (slice, i, j) axes of the maps.
     """
 
     def __init__(
-        self, maps: Sequence[NDArray[np.integer[Any]]], *, slices: int, size: int, stripped: float = 0.35
+        self,
+        maps: Sequence[NDArray[np.integer[Any]]],
+        *,
+        slices: int,
+        size: int,
+        stripped: float = 0.35,
+        paint: Callable[[Tensor, np.random.Generator, torch.Generator], Tensor] = add_lesions,
+        planes: Planes = PLANES,
     ) -> None:
         self._maps = [tissue_map(m) for m in maps]
         self._brains = [(m > 0) & (m < EXTRA_CEREBRAL) for m in maps]
         self._counts = [_tissue_counts(m) for m in self._maps]
         self._brain_counts = [_tissue_counts(m[b]) for m, b in zip(self._maps, self._brains, strict=True)]
         self._slices, self._size, self._stripped = slices, size, stripped
+        self._paint, self._planes = paint, planes
 
     def draw(self, rng: np.random.Generator, generator: torch.Generator) -> Slab:
         """One simulated slab with all contrasts."""
         which = int(rng.integers(len(self._maps)))
         stripped = bool(rng.random() < self._stripped)
-        plane = _PLANES[int(rng.integers(len(_PLANES)))]
+        plane = self._planes[int(rng.integers(len(self._planes)))]
+        shape = [self._maps[which].shape[axis] for axis in plane]
+        place = draw_place(shape, slices=self._slices, size=self._size, rng=rng, generator=generator)
+        return self._scan(which, plane, place, rng, generator, stripped=stripped)
+
+    def head(
+        self, number: int, slice_mm: float, rng: np.random.Generator, generator: torch.Generator
+    ) -> Slab:
+        """All of a head in axial slices, neither moved nor deformed.
+
+        Args:
+            number: of a map; they are gone through again and again.
+            slice_mm: thickness.
+            rng: draws patient and scanner, and whether the head is stripped.
+            generator: draws texture and lesions.
+        """
+        which, plane = number % len(self._maps), PLANES[0]
+        place = whole([self._maps[which].shape[axis] for axis in plane], slice_mm)
+        return self._scan(which, plane, place, rng, generator, stripped=bool(rng.random() < self._stripped))
+
+    def _scan(
+        self,
+        which: int,
+        plane: tuple[int, int, int],
+        place: Place,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+        *,
+        stripped: bool,
+    ) -> Slab:
         tissue = self._maps[which].transpose(plane)
-        thickness = float(rng.choice((1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5)))
-        index, subslices = self._locations(tissue.shape, thickness, rng, generator)
-        labels = _take(tissue, index)
+        labels = take(tissue, place.index)
         if stripped:
-            labels = labels * _take(self._brains[which].transpose(plane), index)
-        tensor = add_lesions(torch.from_numpy(labels), rng, generator)
+            labels = labels * take(self._brains[which].transpose(plane), place.index)
+        tensor = self._paint(torch.from_numpy(labels), rng, generator)
         head = Head.draw(rng)
         texture = float(rng.uniform(0.02, 0.10))
         fine = signals(tensor, head, CONTRASTS, generator, texture)
-        fine *= coil(tissue.shape, index, depth=float(rng.uniform(0, 1.1)))
-        thick = fine.reshape(len(fine), self._slices, subslices, *fine.shape[2:]).mean(2)
+        fine *= coil(tissue.shape, place.index, depth=float(rng.uniform(0, 1.1)))
+        parts = (-1, place.subslices, *tensor.shape[1:])
+        thick = torch.stack([one.reshape(parts).mean(1) for one in fine])
         blurred = torch.stack([blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
         counts = (self._brain_counts if stripped else self._counts)[which]
         scales = torch.tensor([head.scale(c, counts) for c in CONTRASTS])
-        return Slab(blurred / scales[:, None, None, None].clamp(min=1e-3), (True,) * len(CONTRASTS))
-
-    def _locations(
-        self,
-        shape: tuple[int, ...],
-        thickness: float,
-        rng: np.random.Generator,
-        generator: torch.Generator,
-    ) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]], int]:
-        """Voxels (slice, i, j) to look at: sub-slices of thick slices under an in-plane deformation."""
-        subslices = min(_SUBSLICES, int(np.ceil(thickness)))
-        reach = thickness * self._slices / 2
-        middle = rng.uniform(
-            min(0.12 * shape[0] + reach, shape[0] / 2), max(0.97 * shape[0] - reach, shape[0] / 2)
-        )
-        starts = middle + (np.arange(self._slices) - self._slices / 2) * thickness
-        offsets = (np.arange(subslices) + 0.5) * thickness / subslices
-        depth = np.floor((starts[:, None] + offsets[None]).ravel()).astype(np.intp)
-        angle, pixel = rng.normal(0, 0.1), np.exp(rng.uniform(np.log(0.68), np.log(1.3)))
-        stretch = np.exp(rng.normal(0, 0.05))
-        size = self._size
-        axis = (np.arange(size) - size / 2) * pixel
-        u, v = np.meshgrid(axis * stretch, axis / stretch, indexing="ij")
-        warp = smooth_field((2, size, size), 6, generator=generator).numpy() * rng.uniform(0, 5)
-        centre = [n / 2 + rng.uniform(-0.3, 0.3) * max(0.0, n - 0.5 * size * pixel) for n in shape[1:]]
-        i = np.floor(centre[0] + np.cos(angle) * u - np.sin(angle) * v + warp[0]).astype(np.intp)
-        j = np.floor(centre[1] + np.sin(angle) * u + np.cos(angle) * v + warp[1]).astype(np.intp)
-        return (depth[:, None, None], i[None], j[None]), subslices
+        images = blurred / scales[:, None, None, None].clamp(min=1e-3)
+        lesion = (tensor == INDEX["ms lesion"]).float().reshape(parts).mean(1)
+        return Slab(images, (True,) * len(CONTRASTS), lesion)
 
 
 class RealSlabs:
     """Slabs cut from preprocessed studies.
 
     Args:
-        studies: arrays (contrasts in the order of `CONTRASTS`, i, j, k), zeros where not available.
+        studies: arrays (contrasts in the order of `CONTRASTS`, i, j, k), zeros where not available; one more
+            channel is the share of lesion.
         available: per study and contrast.
         isotropic: per study; then slices are also cut along other axes and averaged to thicker ones.
         slices: of a slab (odd).
         size: pixels along i and j; smaller studies are padded with zeros.
         sources: per study, the name of its data set. A set is drawn with a probability that grows with the
             square root of its studies, so that small sets are seen too. None: all studies alike.
+        planes: to choose from, (slice, i, j) axes of isotropic studies.
     """
 
     def __init__(
@@ -142,9 +157,10 @@ class RealSlabs:
         slices: int,
         size: int,
         sources: Sequence[str] | None = None,
+        planes: Planes = PLANES,
     ) -> None:
         self._studies, self._available, self._isotropic = list(studies), list(available), list(isotropic)
-        self._slices, self._size = slices, size
+        self._slices, self._size, self._planes = slices, size, planes
         names = list(sources) if sources is not None else [""] * len(self._studies)
         weights = np.array([names.count(name) ** -0.5 for name in names])
         self._probability = weights / weights.sum()
@@ -162,7 +178,7 @@ class RealSlabs:
         study = self._studies[which]
         step = 1
         if self._isotropic[which]:
-            plane = _PLANES[int(rng.integers(len(_PLANES)))]
+            plane = self._planes[int(rng.integers(len(self._planes)))]
             study = study.transpose(0, 1 + plane[1], 1 + plane[2], 1 + plane[0])
             step = int(rng.choice((1, 1, 1, 2, 3, 5)))
         middle = int(rng.integers(study.shape[3]))
@@ -177,7 +193,9 @@ class RealSlabs:
             images = _affine(images, self._size, rng)
         if rng.random() < 0.5:
             images = images.flip(2)
-        return Slab(images, self._available[which])
+        available = self._available[which]
+        lesion = images[-1] if len(images) > len(available) else None
+        return Slab(images[: len(available)], available, lesion)
 
 
 class MixedSlabs:
@@ -189,18 +207,6 @@ class MixedSlabs:
     def draw(self, rng: np.random.Generator, generator: torch.Generator) -> Slab:
         """One slab of either source."""
         return (self._second if rng.random() < self._share else self._first).draw(rng, generator)
-
-
-def _take(
-    array: NDArray[np.generic], index: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
-) -> NDArray[np.uint8]:
-    """Voxels at integer places (broadcast), zero outside of the array."""
-    inside = np.ones((1, 1, 1), dtype=bool)
-    safe = []
-    for place, count in zip(index, array.shape, strict=True):
-        inside = inside & (place >= 0) & (place < count)
-        safe.append(np.clip(place, 0, count - 1))
-    return cast("NDArray[np.uint8]", (array[tuple(safe)] * inside).astype(np.uint8))
 
 
 def _tissue_counts(tissue: NDArray[np.uint8]) -> Tensor:

@@ -79,12 +79,16 @@ class Head:
     def scale(self, contrast: Contrast, counts: Tensor) -> float:
         """The 99.5th percentile of a contrast over a head with so many voxels of each tissue (no air)."""
         t1 = self.t1_enhanced if contrast == "T1post" else self.t1
-        signal = self.sequences[contrast](self.pd, t1, self.t2)
-        order = signal.argsort()
         weight = counts.clone()
         weight[INDEX["air"]] = 0
-        share = weight[order].cumsum(0) / weight.sum().clamp(min=1)
-        return float(signal[order][int((share < _PERCENTILE).sum().clamp(max=len(order) - 1))])
+        return weighted_percentile(self.sequences[contrast](self.pd, t1, self.t2), weight)
+
+
+def weighted_percentile(signal: Tensor, weight: Tensor) -> float:
+    """The 99.5th percentile of a head of which so many voxels (n,) have each signal (n,)."""
+    order = signal.argsort()
+    share = weight[order].cumsum(0) / weight.sum().clamp(min=1)
+    return float(signal[order][int((share < _PERCENTILE).sum().clamp(max=len(order) - 1))])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from medgan_core.training import loop
 from medgan_core.training.recipe import Recipe, configure
 from medgan_core.training.recipes.ae import AE
 from medgan_core.training.recipes.beta_vae import BetaVAE
+from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.brain_synthesize import BrainSynthesize
 from medgan_core.training.recipes.classifier import Classifier
 from medgan_core.training.recipes.cyclegan import CycleGAN
@@ -28,6 +29,7 @@ from medgan_core.training.recipes.gedgan import GEDGAN
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.hippocampus_synthesize import HippocampusSynthesize
 from medgan_core.training.recipes.inpaint import Inpaint
+from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.pix2pix import Pix2pix
 from medgan_core.training.recipes.progressive import Progressive
 from medgan_core.training.recipes.segmentation import Segmentation
@@ -60,6 +62,8 @@ _ALL: tuple[type[Recipe], ...] = (
     HippocampusSynthesize,
     BrainSynthesize,
     HippocampusSuggest,
+    BrainSuggest,
+    LesionSuggest,
     FAnoGAN,
     Classifier,
     Segmentation,

@@ -10,7 +10,8 @@ from typing import Any
 from medgan_core.card import Figure
 from medgan_core.report import Row
 
-_UNITS = {"psnr": "dB", "ssim": ""}
+_IMAGES = {"psnr": "dB", "ssim": ""}
+_DICE = "Dice, "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,16 @@ class BeforeAfter:
     after: Sequence[dict[str, Any]]
 
     @property
+    def units(self) -> dict[str, str]:
+        """The unit of each metric: PSNR and SSIM of images, the Dice of each label of segmentations."""
+        keys = dict.fromkeys(key for row in (*self.before, *self.after) for key in row)
+        return {key: _IMAGES.get(key, "") for key in keys if key in _IMAGES or key.startswith(_DICE)}
+
+    @property
     def better(self) -> bool:
-        """True when PSNR and SSIM, each the mean over patients, both rose."""
-        means = (self._means(metric) for metric in _UNITS)
-        return all(fmean(after) > fmean(before) for before, after in means)
+        """True when every metric, the mean over patients, rose."""
+        means = [self._means(metric) for metric in self.units]
+        return bool(means) and all(fmean(after) > fmean(before) for before, after in means)
 
     def figures(self, command: str) -> tuple[Figure, ...]:
         """For the tuned version's card: its own figures, with those of before as the baseline.
@@ -40,7 +47,7 @@ class BeforeAfter:
             command: that tuned it.
         """
         found = []
-        for metric, unit in _UNITS.items():
+        for metric, unit in self.units.items():
             before, after = self._means(metric)
             found.append(
                 Figure(
@@ -59,13 +66,14 @@ class BeforeAfter:
     def rows(self) -> list[Row]:
         """For a report: each patient held back, then the mean."""
         rows = []
-        for metric, unit in _UNITS.items():
+        for metric, unit in self.units.items():
             before, after = self._means(metric)
+            title = metric.upper() if metric in _IMAGES else metric
             triples = [*zip(self._patients(), before, after, strict=True)]
             for patient, old, new in [*triples, ("Mean", fmean(before), fmean(after))]:
                 rows.append(
                     Row(
-                        f"{patient}: {metric.upper()}",
+                        f"{patient}: {title}",
                         round(new, 4),
                         unit,
                         f"more than {old:.4f}, as {self.version} has",
@@ -78,9 +86,12 @@ class BeforeAfter:
         return sorted({row["patient"] for row in self.before})
 
     def _means(self, metric: str) -> tuple[list[float], list[float]]:
-        """For each patient the mean over its cases, before and after."""
+        """For each patient the mean over its cases, before and after.
+
+        A label that is neither in the truth nor in the answer is told right: its Dice counts as 1.
+        """
 
         def of(rows: Sequence[dict[str, Any]]) -> list[float]:
-            return [fmean(r[metric] for r in rows if r["patient"] == p) for p in self._patients()]
+            return [fmean(r.get(metric, 1.0) for r in rows if r["patient"] == p) for p in self._patients()]
 
         return of(self.before), of(self.after)

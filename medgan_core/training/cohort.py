@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,20 @@ from medgan_core.data.manifest import Manifest
 from medgan_core.data.study import Study
 from medgan_core.errors import UsageError
 
+_COVERAGE = ("", "head", "brain")
 _HELD_BACK = 0.2
 _MOST = {"train": 48, "val": 12}
 _MANIFESTS = ("manifest.csv", "manifest.json")
+_FINAL = Path("labels", "final")
+"""Where MONAI Label's datastore keeps submitted labels, below the images, each named as its image is."""
+
+IMAGE, LABELS = "T1", "labels"
+"""Keys of a labelled crop, as the recipes on crops take them; the second is that of every label map."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Studies of the head or brain with the images that a model can learn from.
+    """Studies with the images, or for a model that suggests segmentations the label maps, to learn from.
 
     Args:
         studies: listed as ``train``, or as ``val`` where the patient is held back.
@@ -39,7 +46,9 @@ class Cohort:
         Patients listed as ``val`` are held back; where none is, a fifth of them, and at least one.
         Patients listed as ``test`` are not looked at. Of very many, 48 studies to train on and 12 held back
         are taken, evenly by name, so that memory and time stay bounded. For translation the images of a
-        study lie on one grid: those off the first one's are left out.
+        study lie on one grid: those off the first one's are left out. For suggestions a study is an image, or
+        the model's inputs, with a label map on its grid: one that the manifest lists, or a final label of the
+        datastore.
 
         Args:
             folder: of the data.
@@ -49,11 +58,15 @@ class Cohort:
             UsageError: when too few patients fit.
             InputError: when the manifest is not in order, or a file is no volume.
         """
-        found = [s for s in _studies(folder) if s.split != "test" and s.coverage in ("", "head", "brain")]
-        named = [fit for study in found if (fit := _with_images(study, card)) is not None]
+        suggests = card.task == "suggest"
+        found = [s for s in _studies(folder) if s.split != "test" and (suggests or s.coverage in _COVERAGE)]
+        fits = [_with_label(s, card, folder) if suggests else _with_images(s, card) for s in found]
+        named = [fit for fit in fits if fit is not None]
         chosen = _bounded(_split(named))
         if card.task == "translate":
             chosen = [fit for study in chosen if (fit := _on_one_grid(study, card)) is not None]
+        if suggests:
+            chosen = [fit for study in chosen if (fit := _on_label_grid(study, card)) is not None]
         if {s.split for s in chosen} != {"train", "val"}:
             raise _too_few(card, fitting=len(chosen), named=len(named), found=len(found))
         return Cohort(tuple(chosen))
@@ -65,8 +78,8 @@ class Cohort:
 
     @property
     def files(self) -> list[Path]:
-        """All images."""
-        return [path for study in self.studies for path in study.images.values()]
+        """All images and label maps."""
+        return [path for s in self.studies for path in (*s.images.values(), *s.labels.values())]
 
     @property
     def patients(self) -> int:
@@ -84,6 +97,7 @@ class Cohort:
                 "coverage": s.coverage or "head",
                 "licence": s.licence,
                 "images": {key: str(path.resolve()) for key, path in s.images.items()},
+                "labels": {key: str(path.resolve()) for key, path in s.labels.items()},
             }
             for s in self.studies
         ]
@@ -119,6 +133,52 @@ def _with_images(study: Study, card: ModelCard) -> Study | None:
     return replace(study, images=images, labels={}) if enough else None
 
 
+def _with_label(study: Study, card: ModelCard, folder: Path) -> Study | None:
+    """The study with what the model takes and its label map alone, or None when there is no such pair."""
+    listed = study.labels.get(LABELS) or next(iter(study.labels.values()), None)
+    coverage = "crop" if len(card.inputs) == 1 else study.coverage
+    for images in _inputs(study, card):
+        labels = [listed, *(_submitted(image, folder) for image in images.values())]
+        label = next((path for path in labels if path is not None), None)
+        if label is not None:
+            return replace(study, coverage=coverage, images=images, labels={LABELS: label})
+    return None
+
+
+def _inputs(study: Study, card: ModelCard) -> list[dict[str, Path]]:
+    """What a model that suggests may be given: any image as a crop, or those of several inputs by their keys.
+
+    An image whose name tells no contrast, alone in its study, is the first input.
+    """
+    if len(card.inputs) == 1:
+        return [{IMAGE: study.images[key]} for key in study.magnitudes]
+    images = {port.key: study.images[port.key] for port in card.inputs if port.key in study.images}
+    if not images and len(study.images) == 1:
+        images = {card.inputs[0].key: next(iter(study.images.values()))}
+    return [images] if all(port.key in images for port in card.inputs if port.required) else []
+
+
+def _submitted(image: Path, folder: Path) -> Path | None:
+    """The final label of an image of the datastore."""
+    name = naming.stem(image.name)
+    found = (
+        path for path in (folder / _FINAL).glob(f"{glob.escape(name)}.*") if naming.stem(path.name) == name
+    )
+    return next(found, None)
+
+
+def _on_label_grid(study: Study, card: ModelCard) -> Study | None:
+    """The study without the images off its label map's grid, or None when one that is needed is off."""
+    grid = io.read_header(study.labels[LABELS]).geometry
+    images = {
+        key: path
+        for key, path in study.images.items()
+        if io.read_header(path).geometry.close_to(grid, tolerance_mm=1e-2)
+    }
+    needed = {IMAGE} if len(card.inputs) == 1 else {port.key for port in card.inputs if port.required}
+    return replace(study, images=images) if images and needed <= set(images) else None
+
+
 def _on_one_grid(study: Study, card: ModelCard) -> Study | None:
     """The study without the images off the first one's grid, or None when too few are left."""
     grids = {key: io.read_header(path).geometry for key, path in study.images.items()}
@@ -150,12 +210,17 @@ def _bounded(studies: list[Study]) -> list[Study]:
 
 def _too_few(card: ModelCard, *, fitting: int, named: int, found: int) -> UsageError:
     wanted = "a clean MR image of the head or brain"
+    where = "listed in manifest.csv, in BIDS layout, or named PATIENT_T1.nii.gz or PATIENT/T1.nii.gz"
+    if card.task == "suggest":
+        wanted, where = (
+            "a final label on its image's grid",
+            "submitted to the store, or listed in manifest.csv",
+        )
     if card.task == "translate":
         wanted = f"two or more of {', '.join(port.key for port in card.inputs)} on one grid"
     return UsageError(
         f"There is too little to tune {card.name!r} on",
-        expected=f"at least two patients (one is held back) with {wanted}, listed in manifest.csv, in BIDS "
-        "layout, or named PATIENT_T1.nii.gz or PATIENT/T1.nii.gz",
+        expected=f"at least two patients (one is held back) with {wanted}, {where}",
         got=f"{found} studies, {named} with such images, {fitting} of use",
         action="name the files so, or put a manifest.csv beside them (docs/rest.md)",
     )

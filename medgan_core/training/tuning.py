@@ -17,7 +17,7 @@ from typing import Any
 from medgan_core.card import ModelCard
 from medgan_core.data.study import Study
 from medgan_core.engine import Session
-from medgan_core.errors import UsageError
+from medgan_core.errors import InputError, UsageError
 from medgan_core.evaluation import measure
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.preprocess import Preprocess
@@ -25,15 +25,25 @@ from medgan_core.registry import Registry
 from medgan_core.training import cohort, folder, loop, publishing
 from medgan_core.training.before_after import BeforeAfter
 from medgan_core.training.recipe import configure
-from medgan_core.training.recipes import denoise, translate
-from medgan_core.training.recipes.tuned import TunedDenoise, TunedTranslate
+from medgan_core.training.recipes import denoise, hippocampus_suggest, lesion_suggest, translate
+from medgan_core.training.recipes.tuned import (
+    TunedDenoise,
+    TunedHippocampusSuggest,
+    TunedLesionSuggest,
+    TunedTranslate,
+)
 
-Recipes = TunedTranslate | TunedDenoise
-_RECIPES: dict[str, tuple[type[TunedTranslate] | type[TunedDenoise], Preprocess]] = {
+Recipes = TunedTranslate | TunedDenoise | TunedHippocampusSuggest | TunedLesionSuggest
+_RECIPES: dict[str, tuple[type[Recipes], Preprocess]] = {
     TunedTranslate.name: (TunedTranslate, translate.PREPROCESS),
     TunedDenoise.name: (TunedDenoise, denoise.PREPROCESS),
+    TunedHippocampusSuggest.name: (TunedHippocampusSuggest, hippocampus_suggest.PREPROCESS),
+    TunedLesionSuggest.name: (TunedLesionSuggest, lesion_suggest.PREPROCESS),
 }
-_GIVEN = ("init", "patients", "slices", "widths", "fold", "real_share", "patience")
+_GIVEN = (
+    *("init", "patients", "slices", "widths", "blocks", "fold", "real_share", "patience"),
+    *("labelled", "generated", "mix", "sets"),
+)
 """Decided by model and cohort; early stopping would choose weights on the patients that judge them."""
 
 _STAGES = {"before": (0.0, 0.1), "training": (0.1, 0.9), "after": (0.9, 1.0)}
@@ -81,6 +91,8 @@ def recipe_of(card: ModelCard, settings: Mapping[str, str], *, gpu: bool) -> Rec
         slices=options.get("slices", 0),
         widths=tuple(options.get("widths", ())),
     )
+    if isinstance(recipe, TunedHippocampusSuggest | TunedLesionSuggest):
+        recipe = replace(recipe, blocks=options.get("blocks", 0))
     if recipe.architecture != card.architecture or preprocess != card.preprocess:
         raise _untunable(card, f"another network or preprocessing than {cls.name} has now")
     return recipe
@@ -92,6 +104,16 @@ def _untunable(card: ModelCard, got: str) -> UsageError:
         expected="a model of one of the recipes " + ", ".join(_RECIPES),
         got=got,
         action="choose another model, or train a recipe on your data (medgan train)",
+    )
+
+
+def _nobody_to_judge(card: ModelCard, held_back: int) -> InputError:
+    return InputError(
+        f"No study held back can judge {card.name!r}",
+        expected=f"{card.domain.anatomy}, {card.domain.modality}"
+        + (", with a label map of the model's labels alone" if card.task == "suggest" else ""),
+        got=f"{held_back} studies that do not suit it",
+        action="add studies, or list in manifest.csv who is held back (val)",
     )
 
 
@@ -136,6 +158,8 @@ def tune(
     recipe = replace(recipe, init=str(out / "base" / name), patients=patients.patients)
     stretch = _Stretch(session, progress, cancel, pause)
     before = stretch.measured(out / "base", name, patients.held_back, out / "before.json")
+    if not before:
+        raise _nobody_to_judge(base, len(patients.held_back))
     if not folder.is_done(out):
         loop.train(
             recipe,

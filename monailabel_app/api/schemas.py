@@ -75,7 +75,7 @@ class JobDocument(BaseModel):
     """A job as a client sees it."""
 
     id: str
-    kind: Literal["run", "batch", "train", "tune", "scoring"]
+    kind: Literal["run", "batch", "train", "tune", "scoring", "ranking"]
     model: str
     target: str | None
     seed: int

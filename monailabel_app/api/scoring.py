@@ -55,7 +55,8 @@ async def run(
         )
     job_id, folder = service.place()
     store = service.app.datastore()
-    work = await run_in_threadpool(scoring_work, store, service.stored, method, params or {})
+    registry = service.app.registry
+    work = await run_in_threadpool(scoring_work, store, service.stored, registry, method, params or {})
     job = Job(id=job_id, work=work, folder=folder, client=client.identity)
     task = await StockTasks(service, "scoring").submit(job, wait=run_sync, enqueue=True)
     if not run_sync:

@@ -35,6 +35,7 @@ class Batch(Work):
     """
 
     kind: ClassVar[str] = "batch"
+    reads: ClassVar[tuple[str, ...]] = ("images",)
 
     images: Mapping[str, str] = field(default_factory=dict)
     input: str = "image"

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from monailabel_app.jobs.batch import Batch
+from monailabel_app.jobs.ranking import Ranking
 from monailabel_app.jobs.run import Run
 from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.training import Training
 from monailabel_app.jobs.tuning import Tuning
 from monailabel_app.jobs.work import Work
 
-KINDS: dict[str, type[Work]] = {cls.kind: cls for cls in (Run, Batch, Training, Tuning, Scoring)}
+KINDS: dict[str, type[Work]] = {cls.kind: cls for cls in (Run, Batch, Training, Tuning, Scoring, Ranking)}
 
 
 def to_dict(work: Work) -> dict[str, Any]:

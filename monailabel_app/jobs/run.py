@@ -35,6 +35,7 @@ class Run(Work):
     """
 
     kind: ClassVar[str] = "run"
+    reads: ClassVar[tuple[str, ...]] = ("inputs",)
 
     inputs: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medgan_core import engine, io
+from medgan_core import candidates, engine, io
 from medgan_core.errors import CancelledError, MedganError
-from medgan_core.monitor import Progress
 from medgan_core.report import Report, Row
+from medgan_core.volume import Volume
 from monailabel_app.jobs.labels import Measured, judge, measure, score
-from monailabel_app.jobs.work import Channel, Paused, Results, Study, Work, place_of, write_report
+from monailabel_app.jobs.one_by_one import one_by_one
+from monailabel_app.jobs.work import Channel, Results, Study, Work, place_of, write_report
 from monailabel_app.problems import problem
 
 _FIGURES = "figures.json"
@@ -30,14 +31,17 @@ class Scoring(Work):
         images: path of the image by its id; without one the label is not compared with it.
         references: path of another segmentation, a model's own, by the image's id, where there is one.
         tag: that the submitted labels have in the datastore.
+        predictor: name of a model that segments the images for which there is no other segmentation, or "".
     """
 
     kind: ClassVar[str] = "scoring"
+    reads: ClassVar[tuple[str, ...]] = ("labels", "images", "references")
 
     labels: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
     tag: str = "final"
+    predictor: str = ""
 
     def studies(self) -> tuple[Study, ...]:
         """One for each label, in order."""
@@ -54,37 +58,40 @@ class Scoring(Work):
             Paused: between two labels, when another client waits.
             CancelledError: when cancelled.
         """
-        start = time.monotonic()
-        after = list(studies or self.studies())
-        first = next((n for n, study in enumerate(after) if study.state in ("queued", "running")), 0)
-        for number, study in enumerate(after):
-            if study.state in ("done", "failed"):
-                continue
-            if channel.cancelled():
-                raise CancelledError()
-            if number > first and channel.wanted():
-                raise Paused
-            stage = f"label {number + 1} of {len(after)}"
-            channel.progress(Progress(number / len(after), stage, time.monotonic() - start, None))
-            channel.study(replace(study, state="running"))
-            after[number] = self._measured(folder / place_of(number), study)
-            channel.study(after[number])
+
+        def measured(number: int, study: Study) -> Study:
+            return self._measured(session, folder / place_of(number), study, channel)
+
+        after = one_by_one(studies or self.studies(), channel, "label", measured)
         return self._judged(folder, after, channel)
 
-    def _measured(self, folder: Path, study: Study) -> Study:
+    def _measured(self, session: engine.Session, folder: Path, study: Study, channel: Channel) -> Study:
         """One label; its figures stay in its folder until all are judged."""
         begin, image = time.monotonic(), study.image
         try:
-            found = measure(
-                io.read(Path(self.labels[image])),
-                io.read(Path(self.images[image])) if image in self.images else None,
-                io.read(Path(self.references[image])) if image in self.references else None,
-            )
+            volume = io.read(Path(self.images[image])) if image in self.images else None
+            other = self._other(session, image, volume, channel)
+            found = measure(io.read(Path(self.labels[image])), volume, other)
+        except CancelledError:
+            raise
         except MedganError as error:
             return replace(study, state="failed", error=problem(error))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FIGURES).write_text(json.dumps(asdict(found)), encoding="utf-8")
         return replace(study, state="done", seconds=round(time.monotonic() - begin, 3))
+
+    def _other(
+        self, session: engine.Session, image: str, volume: Volume | None, channel: Channel
+    ) -> Volume | None:
+        """Another segmentation of the image, if there is one."""
+        if image in self.references:
+            return io.read(Path(self.references[image]))
+        if not self.predictor or volume is None:
+            return None
+        card = session.model(self.predictor).card
+        inputs = {candidates.asked(card).key: volume}
+        made = engine.run(session, card.name, inputs, engine.RunOptions(), cancel=channel.cancelled)
+        return made.volumes[card.outputs[0].key]
 
     def _judged(self, folder: Path, studies: Sequence[Study], channel: Channel) -> Results:
         found = {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from medgan_core.errors import ResourceError
-from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
-from monailabel_app.jobs.run import Run
 from monailabel_app.jobs.work import Work
 
 
@@ -35,32 +34,28 @@ def pack(job: Job) -> Order:
         ResourceError: when it is of a kind that needs the server's disk.
     """
     work = job.work
-    if isinstance(work, Run):
-        places = {key: f"{key}/{Path(path).name}" for key, path in work.inputs.items()}
-        files = [(places[key], Path(path)) for key, path in work.inputs.items()]
-        return Order(replace(work, inputs=places), _parcel(files))
-    if isinstance(work, Batch):
-        places = {
-            image: f"{number}/{Path(path).name}" for number, (image, path) in enumerate(work.images.items())
-        }
-        files = [(places[image], Path(path)) for image, path in work.images.items()]
-        return Order(replace(work, images=places), _parcel(files))
-    raise ResourceError(
-        f"A job of the kind {work.kind!r} cannot be done by a cluster",
-        expected="a run or a batch",
-        got=work.kind,
-        action="serve with --executor process; torchrun trains on the machine that has the data",
-    )
+    files: dict[str, Path] = {}
+    if work.reads is None:
+        raise ResourceError(
+            f"A job of the kind {work.kind!r} cannot be done by a cluster",
+            expected="work on single volumes: a run, a batch, a scoring or a ranking",
+            got=work.kind,
+            action="serve with --executor process; torchrun trains on the machine that has the data",
+        )
+    for field in work.reads:
+        paths = [Path(path) for path in getattr(work, field).values()]
+        places = [f"{field}/{number}/{path.name}" for number, path in enumerate(paths)]
+        files |= dict(zip(places, paths, strict=True))
+        work = _with_paths(work, field, places)
+    return Order(work, _parcel(files))
 
 
 def unfold(order: Order, folder: Path) -> Work:
     """Put an order's inputs into a folder; the work then names them there."""
     unpack(order.inputs, folder)
     work = order.work
-    if isinstance(work, Run):
-        return replace(work, inputs={key: str(folder / place) for key, place in work.inputs.items()})
-    if isinstance(work, Batch):
-        return replace(work, images={image: str(folder / place) for image, place in work.images.items()})
+    for field in work.reads or ():
+        work = _with_paths(work, field, [str(folder / place) for place in getattr(work, field).values()])
     return work
 
 
@@ -78,10 +73,16 @@ def unpack(parcel: Parcel, folder: Path) -> None:
         path.write_bytes(content)
 
 
-def _parcel(places: list[tuple[str, Path]]) -> Parcel:
+def _with_paths(work: Work, field: str, paths: Sequence[str]) -> Work:
+    """The work with other paths under the same keys of a field."""
+    changed: dict[str, Any] = {field: dict(zip(getattr(work, field), paths, strict=True))}
+    return replace(work, **changed)
+
+
+def _parcel(places: Mapping[str, Path]) -> Parcel:
     """Files and (DICOM) folders by the place where each shall lie."""
     files: dict[str, bytes] = {}
-    for place, path in places:
+    for place, path in places.items():
         if path.is_dir():
             files |= {f"{place}/{name}": content for name, content in parcel_of(path).files.items()}
         else:

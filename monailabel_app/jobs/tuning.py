@@ -63,7 +63,7 @@ class Tuning(Work):
         version = Row(
             "Version",
             f"{made.card.version}, {better}, {in_use}",
-            limit=f"better than {made.found.version} in the mean PSNR and the mean SSIM",
+            limit=f"every mean below better than that of {made.found.version}",
             verdict="pass" if made.found.better else "caution",
         )
         provenance = {

@@ -88,12 +88,16 @@ class Work(ABC):
 
     A new kind is a subclass beside the others, and a line in `kinds`.
 
+    ``reads`` names its fields that hold paths by key. Work that names them reads nothing else, so a machine
+    that shares no disk with the server can do it; None says that it cannot.
+
     Args:
         model: name of the model, of the recipe, or of the scoring method, that it is about.
         settings: choices of the card and of the engine, or of the recipe.
     """
 
     kind: ClassVar[str]
+    reads: ClassVar[tuple[str, ...] | None] = None
 
     model: str
     settings: Mapping[str, object] = field(default_factory=dict)

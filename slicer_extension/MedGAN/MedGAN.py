@@ -1,14 +1,17 @@
-"""MedGAN for 3D Slicer: synthetic contrasts and denoising from a MedGAN server, into the scene."""
+"""MedGAN for 3D Slicer: synthetic volumes and suggested segmentations from a server, into the scene."""
 
 import os
 
 import slicer
 import vtk
+from MedGANLib import cards
+from MedGANLib.annotate_panel import AnnotatePanel
 from MedGANLib.logic import SceneLogic
 from MedGANLib.result_panel import ResultPanel
 from MedGANLib.run_panel import RunPanel
 from MedGANLib.server_panel import ServerPanel
 from MedGANLib.task_panel import TaskPanel
+from MedGANLib.tune_panel import TunePanel
 from MedGANLib.view import SceneView
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -35,12 +38,12 @@ class MedGAN(ScriptedLoadableModule):
         self.parent.contributors = ["The MedGAN authors"]
         self.parent.helpText = _(
             "Makes a missing MR contrast from the ones that are there, removes noise, makes thin slices of "
-            "thick ones, fills a drawn region and shows what is unusual, with models that run on a MedGAN "
-            "server. Start one with <tt>medgan serve</tt>, on this computer or on a "
-            "workstation with a GPU, and connect to it; volumes are sent to that server only. Every result "
-            "comes with a trust map (the expected error of every voxel), a report of what was checked, and "
-            "node attributes that say "
-            "how it was made.<br/><br/><b>Results are synthetic. They are for research and must not be used "
+            "thick ones, fills a drawn region, shows what is unusual, draws images with their segmentations "
+            "and suggests segmentations to correct, with models that run on a MedGAN server. Start one with "
+            "<tt>medgan serve</tt>, on this computer or on a workstation with a GPU, and connect to it; "
+            "volumes are sent to that server only. Every result comes with a report of what was checked, "
+            "node attributes that say how it was made and, where the model has one, a map of where not to "
+            "trust it.<br/><br/><b>Results are synthetic. They are for research and must not be used "
             "for diagnosis or treatment.</b>"
         )
         self.parent.acknowledgementText = _(
@@ -101,14 +104,24 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runs = RunPanel(
             ui,
             nodes,
-            on_results=self.results.show,
+            on_results=self.show,
             on_state=self.update,
             guard=slicer.util.tryWithErrorDisplay,
         )
+        watched = {"on_state": self.update, "guard": slicer.util.tryWithErrorDisplay}
+        self.annotation = AnnotatePanel(ui, nodes, on_image=self.onNextCase, **watched)
+        self.tuning = TunePanel(ui, on_version=self.onVersion, **watched)
         self.tasks = TaskPanel(ui, nodes, on_change=self.update)
-        self.server = ServerPanel(ui, on_cards=self.tasks.set_cards)
+        self.server = ServerPanel(
+            ui, on_cards=self.tasks.set_cards, on_strategies=self.annotation.set_strategies
+        )
         ui.runButton.clicked.connect(self.onRun)
         ui.resumeButton.clicked.connect(self.onResume)
+        ui.nextButton.clicked.connect(self.onNext)
+        ui.submitButton.clicked.connect(self.onSubmit)
+        ui.tuneButton.clicked.connect(lambda *_unused: self.tuning.tune(self.server.access))
+        ui.versionsButton.clicked.connect(lambda *_unused: self.tuning.show_versions(self.server.access))
+        ui.useButton.clicked.connect(lambda *_unused: self.tuning.use(self.server.access))
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
@@ -126,6 +139,8 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module goes away: nothing keeps running, nothing keeps observing."""
         self.runs.stop()
         self.server.stop()
+        self.tuning.leave()
+        self.annotation.close()
         self.tasks.close()
         self.removeObservers()
 
@@ -134,6 +149,7 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The scene closes: stop the run whose input goes away, let go of all nodes."""
         self.runs.stop()
         self.runs.forget()
+        self.annotation.leave()
         self.results.clear()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -150,6 +166,36 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Go on with the job that the server kept."""
         self.runs.resume(self.server.access)
 
+    def onNext(self, *_unused):
+        """Fetch the next case to label; the chosen model is asked where the strategy asks one."""
+        card = self.tasks.card
+        suggests = card is not None and card.get("task") == "suggest"
+        self.annotation.next(self.server.access, card["name"] if suggests else "")
+
+    def onNextCase(self, node):
+        """The next case is in the scene: show it, and choose it as input."""
+        self.results.clear()
+        self.logic.view.open(node)
+        self.tasks.use_image(node)
+
+    def onSubmit(self, *_unused):
+        """Submit the corrected segmentation."""
+        card = self.tasks.card
+        suggests = card is not None and card.get("task") == "suggest"
+        self.annotation.submit(
+            self.server.access, cards.targets(card)[0].get("labels", []) if suggests else []
+        )
+
+    def onVersion(self):
+        """Another version of a model is in use: read the cards again."""
+        self.server.refresh()
+
+    def show(self, results):
+        """Show what a run made; a suggestion is ready to be corrected and submitted."""
+        self.results.show(results)
+        if results.segmentations and not results.images:
+            self.annotation.choose(next(iter(results.segmentations.values())))
+
     def update(self):
         """Say in the Run button what can be done now."""
         if not hasattr(self, "server"):  # still being built
@@ -165,6 +211,9 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for edit in (self.ui.serverEdit, self.ui.tokenEdit, self.ui.caFileEdit):
             edit.setEnabled(not running)
         self.tasks.set_enabled(not running and self.tasks.card is not None)
+        self.tuning.show_model(self.tasks.card["name"] if self.tasks.card else "")
+        for part in (self.annotation, self.tuning):
+            part.refresh(self.server.access, missing=no_server, busy=running)
 
 
 class MedGANTest(ScriptedLoadableModuleTest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,15 @@ import numpy as np
 import pytest
 
 from medgan_core import io
+from medgan_core.volume import Geometry, Volume
 from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.queue import JobQueue
 from monailabel_app.jobs.run import Run
+from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.store import Store
+from monailabel_app.jobs.training import Training
+from monailabel_app.jobs.work import Work
 from monailabel_app.jobs.worker import Setup
 from tests.app.conftest import EXACT
 
@@ -36,7 +41,7 @@ def queue(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jo
     ray.shutdown()
 
 
-def submit(queue: JobQueue, tmp_path: Path, name: str, work: Run | Batch) -> None:
+def submit(queue: JobQueue, tmp_path: Path, name: str, work: Work) -> None:
     queue.submit(Job(id=name, work=work, folder=tmp_path / name))
 
 
@@ -87,3 +92,24 @@ def test_a_killed_actor_fails_its_job_and_is_replaced(
     done = queue.wait("batch", 240)
     assert [study.state for study in done.studies] == ["done", "done"], done.error
     assert sorted(done.results) == ["001/image", "001/trust", "002/image", "002/trust"]
+
+
+def test_labels_are_scored_beside_their_references(queue: JobQueue, tmp_path: Path) -> None:
+    grid = Geometry((8, 8, 8), np.eye(4))
+    files = {}
+    for name, high in (("own", 4), ("submitted", 6)):
+        voxels = np.zeros(grid.shape, np.float32)
+        voxels[2:high] = 1
+        files[name] = str(io.write(Volume(voxels, grid), tmp_path / f"{name}.nii"))
+    labels, references = {"head": files["submitted"]}, {"head": files["own"]}
+    submit(queue, tmp_path, "scores", Scoring(model="dice", labels=labels, references=references))
+    done = queue.wait("scores", 60)
+    assert done.state == "done", done.error
+    report = json.loads((done.folder / "results" / "report.json").read_text(encoding="utf-8"))
+    assert report["scores"]["head"] == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_a_training_needs_the_server_s_own_disk(queue: JobQueue, tmp_path: Path) -> None:
+    submit(queue, tmp_path, "training", Training(model="sngan", data="d", out="o"))
+    failed = queue.wait("training", 60)
+    assert (failed.state, (failed.error or {})["code"]) == ("failed", "resource")

@@ -21,8 +21,10 @@ from monailabel_app.jobs.files import remove_half_done
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.work import Paused, Silence, Study
+from monailabel_app.scoring import read_scores
 from monailabel_app.strategies import First, Random
 from tests.app.conftest import Server
+from tests.models import toy_suggest
 
 SHAPE = (40, 36, 20)
 GRID = Geometry(SHAPE, np.diag([2.0, 2.0, 4.0, 1.0]))
@@ -135,7 +137,7 @@ def test_a_tag_that_is_none_is_refused(server: Server, params: dict[str, Any]) -
 def test_methods_and_strategies_are_told(server: Server) -> None:
     info = server.get("/info/").json()
     assert sorted(info["scoring"]) == ["dice", "labels"]
-    assert sorted(info["strategies"]) == ["first", "random"]
+    assert sorted(info["strategies"]) == ["diversity", "epistemic", "first", "random"]
     assert server.get("/scoring/").status_code == 404
     assert server.post("/scoring/nobody").json()["code"] == "not-found"
 
@@ -192,6 +194,40 @@ class Cancelled(Silence):
 def three(tmp_path: Path) -> Scoring:
     labels = {str(n): str(write(tmp_path / f"{n}.nii", organ())) for n in range(3)}
     return Scoring(model="dice", labels=labels, references=labels)
+
+
+@pytest.fixture
+def suggesting(tmp_path: Path) -> engine.Session:
+    toy_suggest(tmp_path / "models")
+    return engine.Session(device="cpu", registry=Registry([tmp_path / "models"]))
+
+
+def test_labels_are_compared_with_what_a_model_suggests_now(
+    tmp_path: Path, suggesting: engine.Session
+) -> None:
+    grid = Geometry((36, 44, 32), np.eye(4))
+    image = Volume(np.random.default_rng(0).normal(100, 20, grid.shape).astype(np.float32), grid)
+    files = {"crop": str(io.write(image, tmp_path / "crop.nii"))}
+    card = suggesting.model("hippocampus-suggest").card
+    own = engine.run(suggesting, card.name, {card.inputs[0].key: image}, engine.RunOptions())
+    suggested = own.volumes[card.outputs[0].key]
+    assert suggested.data.any()
+    corrected = suggested.data[0].copy()
+    corrected[:18] = 0
+    scores = {}
+    for name, label in (("same", suggested), ("corrected", Volume(corrected, grid))):
+        labels = {"crop": str(io.write(label, tmp_path / f"{name}.nii"))}
+        work = Scoring(model="dice", labels=labels, images=files, predictor=card.name)
+        work.perform(suggesting, tmp_path / name, Silence(), ())
+        scores[name] = read_scores(tmp_path / name)["crop"]
+    assert scores["same"] == 1
+    assert 0 < scores["corrected"] < 1
+
+
+@pytest.mark.parametrize("model", ["nobody", "toy-denoise"])
+def test_only_a_suggesting_model_is_asked(labelled: Server, model: str) -> None:
+    answer = labelled.post("/scoring/dice", json={"model": model})
+    assert (answer.status_code, answer.json()["code"]) == (422, "usage")
 
 
 def test_scoring_makes_way_and_goes_on_after_an_interruption(tmp_path: Path, three: Scoring) -> None:

@@ -13,6 +13,7 @@ from medgan_core.errors import ResourceError
 from medgan_core.monitor import Progress
 from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
+from monailabel_app.jobs.ranking import Ranking
 from monailabel_app.jobs.retention import Retention
 from monailabel_app.jobs.run import Run
 from monailabel_app.jobs.scoring import Scoring
@@ -26,6 +27,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 WORKS: list[Work] = [
     Run(model="m", inputs={"T1": "t1.nii"}, target="T2", seed=3, settings={"strength": 0.5, "align": True}),
     Batch(model="m", images={"head": "head.nii"}, input="T1", tag="synthetic"),
+    Ranking(model="m", images={"head": "head.nii"}),
     Scoring(model="dice", labels={"head": "l.nii"}, references={"head": "o.nii"}, tag="final"),
     Training(model="sngan", settings={"updates": "7"}, data="d", out="o", max_minutes=1.5),
     Tuning(model="m", settings={"lr": "0.1"}, cohort=[{"patient": "p", "images": {"T1": "t1.nii"}}], out="o"),

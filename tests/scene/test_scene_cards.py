@@ -29,8 +29,8 @@ def test_tasks_appear_with_their_models_in_a_fixed_order():
 
 
 def test_targets_are_what_is_not_there_yet():
-    assert [p["key"] for p in cards.targets(TRANSLATE, {"T1": 1})] == ["T2", "FLAIR"]
-    assert [p["key"] for p in cards.targets(NEW, {"image": 1})] == ["map"]
+    assert [p["key"] for p in cards.offered(TRANSLATE, {"T1": 1})] == ["T2", "FLAIR"]
+    assert [p["key"] for p in cards.offered(NEW, {"image": 1})] == ["map"]
 
 
 def test_what_is_missing_is_said():
@@ -49,10 +49,44 @@ def test_names_of_results_say_that_they_are_synthetic():
 def test_maps_are_outputs_of_their_own_that_are_laid_over_the_input():
     port = {"key": "anomaly", "title": "Anomaly map", "kind": "map"}
     detect = dict(NEW, task="detect", outputs=[port])
-    assert cards.images(detect) == [port]
+    assert cards.targets(detect) == [port]
     assert cards.is_overlay(port)
     assert not cards.is_overlay(TRANSLATE["outputs"][0])
     assert cards.map_name(port, {"FLAIR": "scan"}) == "scan: anomaly map"
+
+
+PAIRS = {
+    "name": "m-pairs",
+    "task": "synthesize",
+    "min_inputs": 0,
+    "inputs": [{"key": "labels", "kind": "labels", "labels": [{"value": 1, "name": "Organ"}]}],
+    "outputs": [{"key": "T1"}, {"key": "T2"}, {"key": "segmentation", "kind": "labels", "title": "Parts"}],
+}
+
+
+def test_what_can_be_asked_for_are_outputs_of_the_first_kind():
+    assert [p["key"] for p in cards.targets(PAIRS)] == ["T1", "T2"]
+    assert [p["key"] for p in cards.offered(PAIRS, {"T1": 1})] == ["T1", "T2"]
+    suggest = dict(PAIRS, task="suggest", outputs=PAIRS["outputs"][::-1])
+    assert [p["key"] for p in cards.targets(suggest)] == ["segmentation"]
+    assert cards.targets({"outputs": []}) == []
+
+
+def test_samples_from_nothing_need_no_input():
+    assert cards.from_nothing(PAIRS)
+    assert cards.draws_samples(PAIRS)
+    assert cards.missing_inputs(PAIRS, {}) == ""
+    assert not cards.from_nothing(dict(PAIRS, inputs=[dict(PAIRS["inputs"][0], required=True)]))
+    assert not cards.from_nothing(TRANSLATE)
+    assert cards.input_labels(PAIRS, "labels") == [{"value": 1, "name": "Organ"}]
+
+
+def test_numbered_results_belong_to_their_output():
+    assert cards.port(PAIRS, "segmentation-002")["title"] == "Parts"
+    assert [cards.number(PAIRS, key) for key in ("T1", "T1-012", "segmentation-002")] == ["", "012", "002"]
+    assert cards.companion_name("T1 (synthetic) 002", cards.port(PAIRS, "segmentation")) == (
+        "T1 (synthetic) 002: parts"
+    )
 
 
 def test_label_inputs_are_known_by_their_kind():
@@ -140,3 +174,15 @@ def test_a_server_elsewhere_is_named_before_volumes_go_there():
     event = {"version": "0.1.0", "workers": [{"device": "cpu"}], "models": [TRANSLATE]}
     assert "sent to gpu.example.org" in texts.server_status(Access("https://gpu.example.org:8000"), event)
     assert "sent to" not in texts.server_status(Access("http://127.0.0.1:8000"), event)
+
+
+def test_versions_are_listed_with_the_figures_of_the_version_before():
+    figure = {"name": "Dice, Front", "value": 0.87654, "unit": "", "baseline": "1.0.0 0.8000"}
+    versions = [
+        {"version": "1.0.1", "default": True, "figures": [figure]},
+        {"version": "1.0.0", "default": False, "figures": []},
+    ]
+    cells = [row for _version, row in texts.version_rows(versions)]
+    assert cells == [("1.0.1 (in use)", "Dice, Front", "0.8765", "1.0.0 0.8000"), ("1.0.0", "", "", "")]
+    report = {"rows": [{"name": "Version", "value": "1.0.1, <better>"}]}
+    assert texts.tuned(report) == "Version: 1.0.1, &lt;better&gt;"

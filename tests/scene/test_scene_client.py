@@ -154,6 +154,32 @@ def test_a_server_that_went_away_is_waited_for_but_not_for_ever():
         client.wait("job", cancel=lambda: True)
 
 
+def test_a_submit_that_got_no_answer_is_sent_once_more_under_the_same_key(volume):
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.0"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.headers["Idempotency-Key"], volume.read_bytes() in body))
+            self.send_response(503 if len(asked) == 1 else 200)  # a proxy whose server starts again
+            self.end_headers()
+            self.wfile.write(b'{"id": "7"}' if len(asked) > 1 else b"")
+
+        def log_message(self, *_):
+            pass
+
+    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    assert Client(f"127.0.0.1:{found.server_port}").submit("m", {"T1": str(volume)}) == {"id": "7"}
+    found.shutdown()
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
+    assert asked[0][1]
+    assert len(asked[0][0]) == 32
+
+
 def test_addresses_as_people_type_them():
     assert normalise(" 127.0.0.1:8000/ ") == "http://127.0.0.1:8000"
     assert normalise("https://gpu.example.org") == "https://gpu.example.org"
@@ -166,7 +192,7 @@ def test_addresses_as_people_type_them():
 def test_the_body_has_the_length_it_says(tmp_path):
     path = tmp_path / "x.nii.gz"
     path.write_bytes(bytes(range(256)) * 50)
-    body = MultipartBody('{"a": 1}', {"T1": path})
+    body = MultipartBody({"request": '{"a": 1}'}, {"T1": path})
     whole = b"".join(iter(lambda: body.read(1000), b""))
     assert len(whole) == len(body)
     assert path.read_bytes() in whole

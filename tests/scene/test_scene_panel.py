@@ -137,6 +137,12 @@ def check_the_views_follow(panel, headless, made):
     assert headless.slice_view("Yellow").GetSliceCompositeNode().GetForegroundVolumeID() is None
     panel.ui.sideBySideCheck.click()
     assert composite.GetForegroundOpacity() == pytest.approx(0.3)
+    layout = headless.scene.AddNewNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
+    panel.ui.sideBySideCheck.click()
+    assert layout.GetViewArrangement() == layout.SlicerLayoutSideBySideView
+    panel.results.clear()
+    assert layout.GetViewArrangement() == layout.SlicerLayoutFourUpView
 
 
 def test_denoise_shows_the_result_as_the_input_is_shown(panel, server, headless, oblique):

@@ -21,16 +21,18 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes.crops import DECATHLON, PARTS, crop_images, crop_size
+from medgan_core.training.recipes.downstream import Downstream
 from medgan_core.training.recipes.generation import ROW, rows
 from medgan_core.training.recipes.suggesting import AXES, Suggesting, judged, slabs_along, viewed
 
+PREPROCESS = Preprocess(in_plane_mm=(0.9, 1.1))
 _KEYS = ("image", "label")
 AUGMENTATIONS = {"none": None, "slight": Augmentation(), "strong": StrongAugmentation()}
 """Of training crops, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HippocampusSuggest(Suggesting):
+class HippocampusSuggest(Suggesting, Downstream):
     """Slabs along the three axes of 3D crops, augmented as volumes; judged on whole crops in three views.
 
     Args:
@@ -131,7 +133,7 @@ class HippocampusSuggest(Suggesting):
             inputs=self.inputs,
             outputs=self.outputs,
             architecture=self.architecture,
-            preprocess=Preprocess(in_plane_mm=(0.9, 1.1)),
+            preprocess=PREPROCESS,
             domain=Domain(
                 anatomy="a crop around one hippocampus of an adult, about 35 x 50 x 35 mm",
                 modality="MR",

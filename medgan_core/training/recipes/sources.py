@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from medgan_core.data.cases import label_maps
+from medgan_core.data.cases import TrainingSet, label_maps
 from medgan_core.data.slabs import CONTRASTS, MixedSlabs, RealSlabs, SimulatedSlabs, SlabSource
 from medgan_core.data.studies import heads, prepare
 from medgan_core.data.study import folds
@@ -37,10 +38,7 @@ def brain_slabs(
         validation: label maps of the validation split and the fold's patients instead.
     """
     held = open_training_set(data)
-    split = "val" if validation else "train"
-    mapped = [s for s in held.select(labels=["labels"], coverage=["head"]) if s.split == split]
-    maps = label_maps(held.case(s, ["labels"]) for s in mapped)
-    simulated = SimulatedSlabs(maps, slices=slices, size=size)
+    simulated = SimulatedSlabs(head_maps(held, validation=validation), slices=slices, size=size)
     if real_share <= 0:
         return simulated
     everyone = heads(held)
@@ -56,6 +54,13 @@ def brain_slabs(
         sources=[p.study.source for p in prepared],
     )
     return MixedSlabs(simulated, real, 1.0 if validation else real_share)
+
+
+def head_maps(held: TrainingSet, *, validation: bool) -> list[NDArray[np.int16]]:
+    """Label maps of heads, (i, j, k) in RAS order: those to simulate from, or those left out."""
+    split = "val" if validation else "train"
+    mapped = [s for s in held.select(labels=["labels"], coverage=["head"]) if s.split == split]
+    return label_maps(held.case(s, ["labels"]) for s in mapped)
 
 
 def generators(seed: int, number: int) -> tuple[np.random.Generator, torch.Generator]:

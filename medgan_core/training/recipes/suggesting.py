@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medgan_core.card import Architecture, Figure, Label, ModelCard, Port
+from medgan_core.card import Architecture, Figure, Label, ModelCard, Port, label_classes
 from medgan_core.losses.dice import dice_cross_entropy
 from medgan_core.metrics.overlap import dice_per_label
 from medgan_core.metrics.volume_interval import conformal_factor, doubt, left_out_coverage
 from medgan_core.networks import build
 from medgan_core.training.networks import Forward
-from medgan_core.training.recipe import Batch, Logs
-from medgan_core.training.recipes.downstream import Downstream
+from medgan_core.training.recipe import Batch, Logs, Supervised
 
 AXES = (2, 1, 0)
 """Spatial axes that slabs are cut along, as `inference.views` does."""
@@ -28,11 +27,12 @@ UNCERTAINTY = Port(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suggesting(Downstream):
+class Suggesting(Supervised):
     """A `SlabSegmenter` trained with Dice and cross-entropy.
 
-    Class variables: `labels` are those of the segmentation, in the order of the classes, which are their
-    numbers in the training maps (background 0); `inputs` are the images in the slab.
+    Class variables: `labels` are those of the segmentation, in the order of the classes, whose numbers in
+    the training maps count from 1 (background 0); `sides` are pairs of labels that share a class (see
+    `ModelCard.sides`); `inputs` are the images in the slab; `judged_on` says in words whom validation sees.
 
     Args:
         slices: of a slab.
@@ -41,6 +41,8 @@ class Suggesting(Downstream):
     """
 
     labels: ClassVar[tuple[Label, ...]]
+    sides: ClassVar[tuple[tuple[int, int], ...]] = ()
+    judged_on: ClassVar[str] = "patients left out of the training"
     inputs: ClassVar[tuple[Port, ...]]
     metric: ClassVar[str] = "dice"
     best: ClassVar[str] = "high"
@@ -50,11 +52,16 @@ class Suggesting(Downstream):
     blocks: int = 1
 
     @property
+    def classes(self) -> tuple[int, ...]:
+        """Of the labels."""
+        return label_classes(self.labels, self.sides)
+
+    @property
     def architecture(self) -> Architecture:
         """The network of the card; presence planes where inputs may be missing."""
         options = {
             "contrasts": len(self.inputs),
-            "classes": 1 + len(self.labels),
+            "classes": 1 + max(self.classes),
             "slices": self.slices,
             "presence": len(self.inputs) > 1,
             "widths": list(self.widths),
@@ -82,31 +89,39 @@ class Suggesting(Downstream):
 
     def measured(self, card: ModelCard, numbers: Mapping[str, float], command: str) -> ModelCard:
         """Figures, and the factors of the volumes' intervals."""
-        factors = tuple(numbers[f"factor_{label.value}"] for label in self.labels)
+        factors = tuple(numbers[f"factor_{number}"] for number in self.classes)
         return replace(super().measured(card, numbers, command), volume_calibration=factors)
 
     def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
         """Dice of each label, and how often the interval of its volume holds the truth."""
-        split, n = "patients left out of the training", int(numbers["cases"])
+        split, n = self.judged_on, int(numbers["cases"])
+        rights = {right for _, right in self.sides}
         told = []
-        for label in self.labels:
-            dice, spread = numbers[f"dice_{label.value}"], numbers[f"spread_{label.value}"]
+        for number, label in zip(self.classes, self.labels, strict=True):
+            if label.value in rights:
+                continue
+            name = label.name
+            if label.value in dict(self.sides):
+                name = f"{name.removeprefix('Left ')} (both sides)"
+            spread, coverage = (numbers.get(f"{key}_{number}") for key in ("spread", "coverage"))
             told.append(
                 Figure(
-                    name=f"Dice, {label.name}",
-                    value=round(dice, 4),
-                    unit="mean over patients",
+                    name=f"Dice, {name}",
+                    value=round(numbers[f"dice_{number}"], 4),
+                    unit="mean over scans",
                     n=n,
                     split=split,
                     command=command,
-                    spread=round(spread, 4),
+                    spread=None if spread is None else round(spread, 4),
                 )
             )
+            if coverage is None:
+                continue
             told.append(
                 Figure(
-                    name=f"Coverage of the 90 % interval of the volume, {label.name}",
-                    value=round(numbers[f"coverage_{label.value}"], 3),
-                    unit="share of patients, each with the factor measured on the others",
+                    name=f"Coverage of the 90 % interval of the volume, {name}",
+                    value=round(coverage, 3),
+                    unit="share of them, each with the factor measured on the others",
                     n=n,
                     split=split,
                     command=command,
@@ -174,20 +189,24 @@ def judged(
         labels: classes to judge.
 
     Returns:
-        ``dice``, the mean over labels, ``dice_1``, ``spread_1`` (between patients), ``factor_1`` and
-        ``coverage_1`` for each, and ``cases``.
+        ``dice``, the mean over labels, and for each ``dice_1``, ``factor_1`` and (of two patients or more)
+        ``spread_1`` between them and ``coverage_1``; and ``cases``. A label that is nowhere, and is suggested
+        nowhere, has Dice 1.
     """
     predicted = [p.argmax(0).numpy() for p in probabilities]
     known = [t.numpy() for t in truths]
     numbers: dict[str, float] = {"cases": float(len(known))}
     for overlap in dice_per_label(predicted, known, labels=labels):
         label = overlap.label
-        numbers |= {f"dice_{label}": overlap.mean, f"spread_{label}": overlap.spread}
+        numbers[f"dice_{label}"] = overlap.mean if overlap.n else 1.0
+        if overlap.n > 1:
+            numbers[f"spread_{label}"] = overlap.spread
         errors = [
             float((p == label).sum() - (t == label).sum()) for p, t in zip(predicted, known, strict=True)
         ]
         doubts = [doubt(p[label].double().numpy()) for p in probabilities]
         numbers[f"factor_{label}"] = conformal_factor(errors, doubts)
-        numbers[f"coverage_{label}"] = left_out_coverage(errors, doubts)
+        if len(errors) > 1:
+            numbers[f"coverage_{label}"] = left_out_coverage(errors, doubts)
     numbers["dice"] = sum(numbers[f"dice_{label}"] for label in labels) / len(labels)
     return numbers

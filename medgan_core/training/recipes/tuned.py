@@ -9,17 +9,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from medgan_core.card import DataSource, ModelCard, Training
+from medgan_core.card import DataSource, Label, ModelCard, Training
 from medgan_core.data.cases import Case
+from medgan_core.data.crops import LabelledCrops, WholeCrops
 from medgan_core.data.files import FileSet
+from medgan_core.data.lesion_scans import LESION, LesionSlabs, of_patients
 from medgan_core.data.manifest import Manifest
+from medgan_core.data.marked_scans import MarkedScans
 from medgan_core.data.slabs import RealSlabs
 from medgan_core.data.studies import Prepared, prepare
 from medgan_core.data.study import Study, part
+from medgan_core.errors import InputError
 from medgan_core.registry import CARD
-from medgan_core.training.recipe import Recipe
-from medgan_core.training.recipes import translate
+from medgan_core.training.cohort import LABELS
+from medgan_core.training.loading import Samples
+from medgan_core.training.moment import Moment
+from medgan_core.training.networks import Networks
+from medgan_core.training.recipe import Findings, Recipe
+from medgan_core.training.recipes import lesion_suggest, translate, whole_scans
 from medgan_core.training.recipes.denoise import Denoise, DenoiseSamples
+from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
+from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.translate import Translate, TranslateSamples
 
 _VALIDATION_SEED = 1_000_003
@@ -82,6 +92,70 @@ class TunedDenoise(Tuned, Denoise):
         prepared = [one for study in studies for one in _alone(files, study)]
         source = _slabs(prepared, slices=self.slices, size=self.size)
         return DenoiseSamples(source, seed=self.seed + _VALIDATION_SEED * validation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedHippocampusSuggest(Tuned, HippocampusSuggest):
+    """`HippocampusSuggest` on the labelled crops listed as ``train``.
+
+    The card keeps the factors of the volumes' intervals: the patients held back are too few for new ones.
+    """
+
+    def samples(self, data: Path, *, validation: bool) -> Samples:
+        """Crops with their label maps.
+
+        Raises:
+            InputError: when a label map has values that are none of the model's.
+        """
+        found = super().samples(data, validation=validation)
+        crops = found.crops if isinstance(found, WholeCrops) else found
+        assert isinstance(crops, LabelledCrops)
+        for number, patient in enumerate(crops.patients):
+            _check(patient, int(crops.whole(number)[1].max()), self.labels)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedLesionSuggest(Tuned, LesionSuggest):
+    """`LesionSuggest` on the marked patients listed as ``train``; validated on those listed as ``val``.
+
+    The card keeps the factor of the volume's interval, as that of `TunedHippocampusSuggest` does.
+    """
+
+    effects: float = 0.3
+
+    def samples(self, data: Path, *, validation: bool) -> Samples:
+        """Slabs with some contrasts hidden, or whole scans.
+
+        Raises:
+            InputError: when a label map has values that are none of the model's.
+        """
+        files, studies = _part(data, validation=validation)
+        marked = [replace(study, labels={LESION: study.labels[LABELS]}) for study in studies]
+        cases = [files.case(study) for study in marked]
+        for case in cases:
+            _check(case.study.patient, int(case.labels[LESION].values.max()), self.labels)
+        if validation:
+            return MarkedScans(cases, lesion_suggest.PREPROCESS)
+        source = of_patients(cases, lesion_suggest.PREPROCESS, slices=self.slices, size=self.size)
+        return LesionSlabs(source, seed=self.seed, effects=self.effects)
+
+    def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
+        """Dice of the lesions; see `whole_scans.judge`."""
+        assert isinstance(samples, MarkedScans)
+        return whole_scans.judge(
+            networks, samples, moment, count=len(samples), slices=self.slices, classes=[1]
+        )
+
+
+def _check(patient: str, highest: int, labels: tuple[Label, ...]) -> None:
+    if highest > len(labels):
+        raise InputError(
+            f"The label map of {patient} has values that the model does not know",
+            expected=", ".join(f"{label.value} {label.name}" for label in labels),
+            got=str(highest),
+            action="correct the label and submit it again",
+        )
 
 
 def _part(data: Path, *, validation: bool) -> tuple[FileSet, list[Study]]:

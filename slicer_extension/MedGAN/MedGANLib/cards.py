@@ -12,7 +12,13 @@ TASK_TITLES = {
 }
 """What a person reads for a task; also the order of the list. A task that is not here is shown by its key."""
 
-_PAST = {"denoise": "denoised", "restore": "restored", "translate": "synthetic", "synthesize": "synthetic"}
+_PAST = {
+    "denoise": "denoised",
+    "restore": "restored",
+    "translate": "synthetic",
+    "synthesize": "synthetic",
+    "suggest": "suggested",
+}
 _OVERLAYS = ("trust", "map")  # kinds of outputs that are laid over an image
 _HIDDEN = ("gate",)  # models that serve other models
 
@@ -45,29 +51,60 @@ def inputs(card):
 
 def label_inputs(card):
     """Keys of the inputs that are label maps."""
-    return [port["key"] for port in inputs(card) if port.get("kind") == "labels"]
+    return [port["key"] for port in inputs(card) if kind(port) == "labels"]
 
 
 def is_overlay(port):
     """True for an output that is laid over an image: a trust map, or a map of something else."""
-    return port.get("kind") in _OVERLAYS
+    return kind(port) in _OVERLAYS
 
 
-def images(card):
-    """The ports a run can be asked for: all outputs but the trust map."""
-    return [port for port in card.get("outputs", []) if port.get("kind") != "trust"]
+def map_end(card):
+    """The upper end of a map's scale: a suggestion's uncertainty ends at 1; None where there is no end."""
+    return 1.0 if card.get("task") == "suggest" else None
+
+
+def targets(card):
+    """The outputs a run can be asked for: those of the first one's kind; the others come along."""
+    outputs = card.get("outputs", [])
+    return [port for port in outputs if kind(port) == kind(outputs[0])]
+
+
+def offered(card, given):
+    """The targets worth asking for when the inputs `given` are there: no contrast is translated to itself."""
+    alone = card.get("task") != "translate" or len(targets(card)) == 1
+    return [port for port in targets(card) if alone or port["key"] not in given]
+
+
+def kind(port):
+    """What a port is: image, labels, trust, map."""
+    return port.get("kind", "image")
 
 
 def port(card, key):
-    """The output port with this key, or an empty dict."""
-    return next((port for port in card.get("outputs", []) if port["key"] == key), {})
+    """The output behind a result's key, which may be numbered (``image-002``), or an empty dict."""
+    ports = card.get("outputs", [])
+    return next((p for p in ports if key == p["key"] or key.startswith(p["key"] + "-")), {})
 
 
-def targets(card, given):
-    """The outputs worth asking for when the inputs `given` are there: what is there is not offered."""
-    ports = images(card)
-    missing = [port for port in ports if port["key"] not in given] if len(ports) > 1 else ports
-    return missing
+def number(card, key):
+    """The number in a result's key (``002`` of ``image-002``); empty where there is one result alone."""
+    return key[len(port(card, key).get("key", key)) :].lstrip("-")
+
+
+def input_labels(card, key):
+    """What the values of an input label map mean: (value, name, colour, ...) dicts; empty for a mask."""
+    return next((list(p.get("labels", [])) for p in inputs(card) if p["key"] == key), [])
+
+
+def from_nothing(card):
+    """True when a model needs no input."""
+    return int(card.get("min_inputs", 1)) == 0 and not any(p.get("required") for p in inputs(card))
+
+
+def draws_samples(card):
+    """True when a model can be asked for several results."""
+    return card.get("task") == "synthesize"
 
 
 def missing_inputs(card, given):
@@ -90,10 +127,15 @@ def result_name(card, target, sources):
         sources: input key to name of the node it was.
     """
     past = _PAST.get(card.get("task"), card.get("task", "result"))
-    if len(images(card)) > 1 or not sources:
+    if len(targets(card)) > 1 or not sources:
         origin = ", ".join(sources)
         return f"{target} ({past}, from {origin})" if origin else f"{target} ({past})"
     return f"{next(iter(sources.values()))} ({past})"
+
+
+def companion_name(image_name, port):
+    """Name of a label map that came with a result."""
+    return "{}: {}".format(image_name, (port.get("title") or port["key"]).lower())
 
 
 def map_name(port, sources):

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import time
+import uuid
 
 if __name__ == "__main__":
     import sys
@@ -48,14 +49,14 @@ class Client:
     def __init__(
         self, server=DEFAULT_SERVER, *, token="", ca_file="", connect_timeout=3.0, read_timeout=60.0
     ):
-        self._connection = Connection(
+        self.connection = Connection(
             Access(server, token, ca_file), connect_timeout=connect_timeout, read_timeout=read_timeout
         )
-        self.server = self._connection.server
+        self.server = self.connection.server
 
     def close(self):
         """Close the connection."""
-        self._connection.close()
+        self.connection.close()
 
     def who(self):
         """Whom the server takes this client for: {"username", "roles"}.
@@ -63,9 +64,9 @@ class Client:
         Raises:
             errors.UnauthenticatedError: when it wants a token, or another one.
         """
-        answer = self._connection.json("GET", "/auth/token/valid")
+        answer = self.connection.json("GET", "/auth/token/valid")
         if not isinstance(answer, dict) or not isinstance(answer.get("roles"), list):
-            raise self._connection.not_medgan("an answer without roles")
+            raise self.connection.not_medgan("an answer without roles")
         return answer
 
     def health(self):
@@ -74,9 +75,9 @@ class Client:
         Raises:
             errors.NotMedganError: when something else answers.
         """
-        answer = self._connection.json("GET", "/health")
+        answer = self.connection.json("GET", "/health")
         if not isinstance(answer, dict) or "version" not in answer:
-            raise self._connection.not_medgan("an answer without a version")
+            raise self.connection.not_medgan("an answer without a version")
         return answer
 
     def models(self):
@@ -85,7 +86,7 @@ class Client:
         Raises:
             errors.VersionError: when the answer has another shape than this client knows.
         """
-        answer = self._connection.json("GET", "/models")
+        answer = self.connection.json("GET", "/models")
         if not isinstance(answer, dict) or not isinstance(answer.get("models"), list):
             raise errors.VersionError(
                 "The server does not list its models in a way this module knows",
@@ -95,59 +96,72 @@ class Client:
             )
         return answer["models"]
 
-    def submit(self, model, inputs, *, target=None, seed=0, settings=None, progress=None, cancel=None):
+    def submit(
+        self, model, inputs, *, target=None, seed=0, count=1, settings=None, progress=None, cancel=None
+    ):
         """Upload inputs and queue a job; returns the job document.
+
+        When the server stops answering in the middle the same is sent once more under the same key, which
+        makes no second job.
 
         Args:
             model: name of a model of the server.
-            inputs: input key to path of a volume file; uncompressed is fastest.
+            inputs: input key to path of a volume file; uncompressed is fastest. Empty for a model that
+                makes volumes from nothing.
             target: key of the wanted output when the model has several.
             seed: the same seed gives the same voxels.
+            count: how many samples, of a model that draws them.
             settings: choices of the card's settings.
             progress: called with the fraction uploaded.
             cancel: polled; True stops the upload.
         """
-        request = {"model": model, "seed": int(seed), "settings": dict(settings or {})}
+        request = {"model": model, "seed": int(seed), "count": int(count), "settings": dict(settings or {})}
         if target:
             request["target"] = target
-        body = MultipartBody(
-            json.dumps(request), inputs, progress=progress, cancel=cancel, stop=errors.CancelledError
-        )
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+
+        def send():
+            texts = {"request": json.dumps(request)}
+            body = MultipartBody(texts, inputs, progress=progress, cancel=cancel, stop=errors.CancelledError)
+            try:
+                typed = dict(headers, **{"Content-Type": body.content_type})
+                return self.connection.json("POST", "/jobs", data=body, headers=typed)
+            finally:
+                body.close()
+
         try:
-            return self._connection.json(
-                "POST", "/jobs", data=body, headers={"Content-Type": body.content_type}
-            )
-        finally:
-            body.close()
+            return send()
+        except errors.NoAnswerError:  # it may have arrived
+            return send()
 
     def job(self, job_id):
         """The job document: state, position, fraction, stage, remaining_s, error, ..."""
-        return self._connection.json("GET", "/jobs/" + job_id)
+        return self.connection.json("GET", "/jobs/" + job_id)
 
     def cancel(self, job_id):
         """Stop a job; it stays in the list as cancelled."""
-        return self._connection.json("POST", f"/jobs/{job_id}/cancel")
+        return self.connection.json("POST", f"/jobs/{job_id}/cancel")
 
     def delete(self, job_id):
         """Stop a job if need be and remove it with its files."""
-        self._connection.open("DELETE", "/jobs/" + job_id).close()
+        self.connection.open("DELETE", "/jobs/" + job_id).close()
 
     def report(self, job_id):
         """The report: {"verdict", "rows", "provenance"}."""
-        return self._connection.json("GET", f"/jobs/{job_id}/report")
+        return self.connection.json("GET", f"/jobs/{job_id}/report")
 
     def resubmit(self, job_id):
         """Queue an interrupted job again, with the volumes that the server kept."""
-        return self._connection.json("POST", f"/jobs/{job_id}/resubmit")
+        return self.connection.json("POST", f"/jobs/{job_id}/resubmit")
 
     def result(self, job_id, key, path, *, file_format="nrrd", cancel=None):
         """Fetch one result into `path`; a part of a file never stays behind."""
         part = f"{path}.part"
-        with self._connection.open(
+        with self.connection.open(
             "GET", f"/jobs/{job_id}/results/{key}", params={"format": file_format}, stream=True
         ) as answer:
             try:
-                with open(part, "wb") as out, self._connection.guarded():
+                with open(part, "wb") as out, self.connection.guarded():
                     for block in answer.iter_content(_BLOCK):
                         if cancel is not None and cancel():
                             raise errors.CancelledError()

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from MedGANLib import cards
 
 _IMAGE_NODES = ("vtkMRMLScalarVolumeNode",)
-_LABEL_NODES = ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
+LABEL_NODES = ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
 LABEL_WIDTH = 122  # as in MedGAN.ui, so that all forms line up
 
 
@@ -63,16 +63,8 @@ class CardForm:
         return {key: value_of(widget, kinds[key]) for key, widget in self.controls.items()}
 
     def _selector(self, port, scene):
-        selector = slicer.qMRMLNodeComboBox()
-        selector.setProperty("objectName", "input_" + port["key"])
-        selector.nodeTypes = list(_LABEL_NODES if port.get("kind") == "labels" else _IMAGE_NODES)
-        selector.showChildNodeTypes = False
-        selector.noneEnabled = True
-        selector.addEnabled = False
-        selector.removeEnabled = False
-        selector.noneDisplay = _("none")
-        selector.setMRMLScene(scene)
-        selector.setCurrentNode(None)
+        kinds = LABEL_NODES if cards.kind(port) == "labels" else _IMAGE_NODES
+        selector = node_selector("input_" + port["key"], kinds, scene)
         selector.setToolTip(_("The volume given to the model as {name}").format(name=port["key"]))
         selector.currentNodeChanged.connect(self._changed)
         return selector
@@ -81,10 +73,26 @@ class CardForm:
         self._on_change()
 
 
+def node_selector(name, kinds, scene):
+    """A list of the scene's nodes of some classes, with nothing chosen."""
+    selector = slicer.qMRMLNodeComboBox()
+    selector.setProperty("objectName", name)
+    selector.nodeTypes = list(kinds)
+    selector.showChildNodeTypes = False
+    selector.noneEnabled = True
+    selector.addEnabled = False
+    selector.removeEnabled = False
+    selector.noneDisplay = _("none")
+    selector.setMRMLScene(scene)
+    selector.setCurrentNode(None)
+    return selector
+
+
 def label_of(port, card):
-    """A row's label: the port's title; where some inputs must be there, the others are marked as optional."""
+    """A row's label: the port's title; inputs that a run can do without are marked as optional."""
     title = port.get("title") or port["key"]
-    if port.get("required") or not any(other.get("required") for other in cards.inputs(card)):
+    some = any(other.get("required") for other in cards.inputs(card))
+    if port.get("required") or not (some or cards.from_nothing(card)):
         return title
     return _("{title} (optional)").format(title=title)
 

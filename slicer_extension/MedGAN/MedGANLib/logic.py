@@ -11,12 +11,11 @@ import os
 import slicer
 import vtk
 
-from MedGANLib import contrasts
+from MedGANLib import contrasts, segments
+from MedGANLib.segments import LABEL_MAP, SEGMENTATION
 
 MODULE = "MedGAN"
 _VOLUME = "vtkMRMLScalarVolumeNode"
-_LABELS = "vtkMRMLLabelMapVolumeNode"
-_SEGMENTATION = "vtkMRMLSegmentationNode"
 _SERIES = ("DICOM.SeriesDescription", "DICOM.ProtocolName")
 
 
@@ -76,7 +75,7 @@ class SceneLogic:
         """The contrast a volume says it is, or an empty string."""
         return contrasts.guess(node.GetName(), *(node.GetAttribute(name) for name in _SERIES))
 
-    def suggest_inputs(self, keys, *, labels=()):
+    def suggest_inputs(self, keys, *, labels=(), guess=True):
         """Input key to node for a card's inputs: what was chosen before, else what the names say.
 
         Volumes made by a model are not suggested; a label map or segmentation is when there is just one.
@@ -84,22 +83,23 @@ class SceneLogic:
         Args:
             keys: of all inputs.
             labels: those of them that are label maps.
+            guess: False leaves empty what was not chosen before.
         """
         known = {key: self.remembered_input(key) for key in keys}
         known = {key: node for key, node in known.items() if node is not None}
-        if known:
+        if known or not guess:
             return known
         real = [node for node in self.volumes() if node.GetAttribute("MedGAN.Synthetic") != "true"]
         images = [key for key in keys if key not in labels]
         chosen = contrasts.assign(images, [(node, self.contrast_of(node)) for node in real])
         drawn = [
             self.scene.GetNthNodeByClass(n, kind)
-            for kind in (_SEGMENTATION, _LABELS)
+            for kind in (SEGMENTATION, LABEL_MAP)
             for n in range(self.scene.GetNumberOfNodesByClass(kind))
         ]
         return chosen | {key: drawn[0] for key in labels if len(drawn) == 1}
 
-    def export(self, node, folder, key, *, reference=None):
+    def export(self, node, folder, key, *, reference=None, labels=()):
         """Write a volume's voxels and geometry, uncompressed, as `folder/KEY.nrrd`; returns the path.
 
         Nothing else of the node goes into the file: no name, no DICOM attribute.
@@ -108,13 +108,14 @@ class SceneLogic:
             node: a volume, or a segmentation, which is written as a label map.
             folder: where to.
             key: of the input.
-            reference: volume node on whose grid a segmentation is written.
+            reference: volume node on whose grid a segmentation is written; None for its own grid.
+            labels: what the values of a segmentation must mean (see `segments.to_label_map`).
 
         Raises:
             RuntimeError: when the node has no voxels or the file cannot be written.
         """
-        if node is not None and node.IsA(_SEGMENTATION):
-            drawn = self._label_map(node, reference)
+        if node is not None and node.IsA(SEGMENTATION):
+            drawn = segments.to_label_map(self.scene, node, reference, labels)
             try:
                 return self.export(drawn, folder, key)
             finally:
@@ -132,21 +133,6 @@ class SceneLogic:
             raise RuntimeError(f"The volume {node.GetName()} cannot be written to {path}.")
         return path
 
-    def _label_map(self, segmentation, reference):
-        """All segments on the grid of a volume, as a label map node of the scene.
-
-        Raises:
-            RuntimeError: when there is no segment.
-        """
-        node = self.scene.AddNewNodeByClass(_LABELS, "MedGAN export")
-        ids = vtk.vtkStringArray()
-        segmentation.GetSegmentation().GetSegmentIDs(ids)
-        export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
-        if ids.GetNumberOfValues() == 0 or not export(segmentation, ids, node, reference):
-            self.scene.RemoveNode(node)
-            raise RuntimeError(f"The segmentation {segmentation.GetName()} is empty. Draw a segment in it.")
-        return node
-
     def load(self, path, name, source, *, labels=False):
         """Load a result file as a node in the place of `source`.
 
@@ -162,7 +148,7 @@ class SceneLogic:
         Raises:
             RuntimeError: when the file cannot be read.
         """
-        node = self.scene.AddNewNodeByClass(_LABELS if labels else _VOLUME, name)
+        node = self.scene.AddNewNodeByClass(LABEL_MAP if labels else _VOLUME, name)
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         self.scene.AddNode(storage)
         storage.SetFileName(path)

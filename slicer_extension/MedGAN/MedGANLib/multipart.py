@@ -10,7 +10,7 @@ class MultipartBody:
     """File-like body for an HTTP request; its length is known before anything is read.
 
     Args:
-        request: JSON text of the part `request`, sent first.
+        texts: part name to JSON text, sent first.
         files: part name to path of an uncompressed volume.
         progress: called with the fraction sent, in [0, 1].
         cancel: polled at every read; True raises `stop`.
@@ -20,10 +20,13 @@ class MultipartBody:
         OSError: when a file cannot be opened.
     """
 
-    def __init__(self, request, files, *, progress=None, cancel=None, stop=InterruptedError):
+    def __init__(self, texts, files, *, progress=None, cancel=None, stop=InterruptedError):
         self.boundary = uuid.uuid4().hex
         self._progress, self._cancel, self._stop = progress, cancel, stop
-        self._parts = [self._head("request", None, "application/json") + request.encode("utf-8") + b"\r\n"]
+        self._parts = [
+            self._head(key, None, "application/json") + text.encode("utf-8") + b"\r\n"
+            for key, text in texts.items()
+        ]
         for key, path in files.items():
             name = key + "".join(_suffixes(path))
             self._parts += [self._head(key, name, "application/octet-stream"), os.fspath(path), b"\r\n"]

@@ -60,6 +60,13 @@ class ClientProcess:
             self._process.kill()
             self._process.waitForFinished(_GRACE_MS)
 
+    def leave(self):
+        """Look no longer; what the server does goes on there."""
+        if not self._ended:
+            self._ended = True
+            self._process.kill()
+            self._process.waitForFinished(_GRACE_MS)
+
     def _kill(self):
         if not self._ended:  # it waits for a server that does not answer
             self._last = self._last or {"event": "error", "error": errors.CancelledError().to_dict()}

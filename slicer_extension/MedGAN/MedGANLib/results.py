@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
-import slicer
 import vtk
 
-from MedGANLib import cards
+from MedGANLib import cards, segments
+from MedGANLib.logic import same_grid
+from MedGANLib.segments import SEGMENTATION
 from MedGANLib.trust import show_as_trust
 
 VERDICTS = ("not assessed", "pass", "caution", "fail")
@@ -23,10 +25,11 @@ class Request:
     Args:
         server: address.
         card: of the model.
-        inputs: input key to volume node; the first one is the place the result is in.
+        inputs: input key to volume or segmentation node.
         target: key of the wanted output.
         seed: of the run.
         settings: of the run.
+        count: how many samples.
     """
 
     server: str
@@ -35,11 +38,17 @@ class Request:
     target: str
     seed: int = 0
     settings: Any = None
+    count: int = 1
 
     @property
     def source(self):
-        """The node whose geometry the result has, or None for a synthesis from nothing."""
-        return next(iter(self.inputs.values()), None)
+        """The volume node whose place the result has, or None: a segmentation is no grid to compare with.
+
+        An input that may be of another patient does not count.
+        """
+        apart = {port["key"] for port in cards.inputs(self.card) if port.get("apart")}
+        nodes = [node for key, node in self.inputs.items() if key not in apart]
+        return next((node for node in nodes if not node.IsA(SEGMENTATION)), None)
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,14 @@ class Results:
     """The nodes a run made.
 
     Args:
-        source: the input node, or None.
+        source: the input volume they lie over, or None.
         images: output key to volume node.
         trust: volume node that is laid over them (or over the input): the trust map of an image, or a map
-            that is itself what the model makes; None without any.
-        trust_title: name of the map for a person.
+            of something else; None without any.
         table: the report's table node.
         report: as it came from the server.
+        trust_title: name of the map for a person.
+        segmentations: output key to segmentation node.
     """
 
     source: Any
@@ -62,11 +72,24 @@ class Results:
     table: Any
     report: dict
     trust_title: str = "Trust map"
+    segmentations: dict = field(default_factory=dict)
+
+    @property
+    def samples(self):
+        """[(image or None, segmentation or None), ...], a pair for each sample."""
+        return list(zip_longest(self.images.values(), self.segmentations.values()))
 
     @property
     def image(self):
-        """The first result."""
+        """The first image."""
         return next(iter(self.images.values()), None)
+
+    @property
+    def first(self):
+        """The first node to look at."""
+        return next(
+            (n for n in (self.image, *self.segmentations.values(), self.trust) if n is not None), None
+        )
 
 
 def load_results(logic, request, files, report):
@@ -82,28 +105,52 @@ def load_results(logic, request, files, report):
         `Results`.
     """
     names = {key: node.GetName() for key, node in request.inputs.items()}
-    images, trust, title = {}, None, Results.trust_title
-    for key, path in files.items():
-        stem = key.partition("-")[0]
-        port = cards.port(request.card, stem)
-        kind = port.get("kind", "image")
-        name = cards.result_name(request.card, stem, names) + key[len(stem) :].replace("-", " ")
-        if cards.is_overlay(port):
-            if kind == "trust":
-                name = cards.trust_name(cards.result_name(request.card, request.target, names))
-            else:
-                name, title = cards.map_name(port, names), port.get("title") or key
-            trust = logic.load(path, name, request.source)
-            continue
-        images[key] = logic.load(path, name, request.source, labels=kind == "labels")
-    first = next(iter(images.values()), trust)
+    wanted = cards.result_name(request.card, request.target, names)
+    images, segmentations, trust, title = {}, {}, None, Results.trust_title
+    # Images first: label maps are drawn on them.
+    for key, path in sorted(files.items(), key=lambda item: _order(request.card, item[0])):
+        port, number = cards.port(request.card, key), cards.number(request.card, key)
+        kind, name = cards.kind(port), f"{wanted} {number}".strip()
+        if kind == "trust":
+            trust = logic.load(path, cards.trust_name(wanted), request.source)
+        elif kind == "map":
+            trust = logic.load(path, cards.map_name(port, names), request.source)
+            title = port.get("title") or key
+        elif kind == "labels":
+            drawn_on = images.get(next((k for k in images if cards.number(request.card, k) == number), ""))
+            name = cards.companion_name(name, port) if images else name
+            segmentations[key] = _segmentation(logic, request, path, port, name, drawn_on)
+        else:
+            images[key] = logic.load(path, name, request.source)
+    results = Results(request.source, images, trust, None, report, title, segmentations)
+    first = results.first
     table = report_table(logic.scene, report, first.GetName() if first is not None else "MedGAN")
-    results = Results(request.source, images, trust, table, report, title)
+    results = replace(results, table=table)
     _connect(results, request)
     if trust is not None:
-        show_as_trust(trust)
+        show_as_trust(trust, cards.map_end(request.card))
     _display(results, request)
     return results
+
+
+def _order(card, key):
+    return cards.kind(cards.port(card, key)) != "image", key
+
+
+def _segmentation(logic, request, path, port, name, image):
+    """A label map's file as a segmentation node over `image`, or over the source.
+
+    What the values mean is in the card; else they are those of the label map that went in.
+    """
+    drawn = logic.load(path, name, request.source, labels=True)
+    given = [node for node in request.inputs.values() if node.IsA(SEGMENTATION)]
+    labels = port.get("labels") or (segments.meaning(given[0]) if given else [])
+    image = image if image is not None else request.source
+    if image is not None and not same_grid(drawn, image):
+        image = None
+    made = segments.from_label_map(logic.scene, drawn, labels, name, image=image)
+    logic.scene.RemoveNode(drawn)
+    return made
 
 
 def report_table(scene, report, name):
@@ -150,39 +197,30 @@ def provenance_attributes(request, report):
 
 def _connect(results, request):
     attributes = provenance_attributes(request, results.report)
-    for key, node in results.images.items():
-        for name, text in attributes.items():
-            node.SetAttribute(name, text)
-        unit = cards.port(request.card, key.partition("-")[0]).get("unit", "")
-        node.SetAttribute("MedGAN.Unit", unit)
-    everything = [*results.images.values(), *([results.trust] if results.trust is not None else [])]
+    made = {**results.images, **results.segmentations}
+    for key, node in made.items():
+        node.SetAttribute("MedGAN.Unit", cards.port(request.card, key).get("unit", ""))
+        if results.trust is not None:
+            node.SetNodeReferenceID("MedGAN.Trust", results.trust.GetID())
     if results.trust is not None:
-        for name, text in attributes.items():
-            results.trust.SetAttribute(name, text)
         unit = next((p.get("unit", "") for p in request.card["outputs"] if cards.is_overlay(p)), "")
         results.trust.SetAttribute("MedGAN.Unit", unit)
-    for node in everything:
+    for node in [*made.values(), *([results.trust] if results.trust is not None else [])]:
+        for name, text in attributes.items():
+            node.SetAttribute(name, text)
         for key, source in request.inputs.items():
             node.SetNodeReferenceID("MedGAN.Input." + key, source.GetID())
         node.SetNodeReferenceID("MedGAN.Report", results.table.GetID())
-    for node in results.images.values():
-        if results.trust is not None:
-            node.SetNodeReferenceID("MedGAN.Trust", results.trust.GetID())
 
 
 def _display(results, request):
     """A result in the scale of its input is shown as the input is; others get a window of their own."""
     source = results.source
-    if source is None or source.GetDisplayNode() is None or len(cards.images(request.card)) > 1:
+    if source is None or source.GetDisplayNode() is None or len(cards.targets(request.card)) > 1:
         return
     for node in results.images.values():
         display = node.GetDisplayNode()
-        if display is None or node.GetClassName() != "vtkMRMLScalarVolumeNode":
+        if display is None:
             continue
         display.SetAutoWindowLevel(0)
         display.SetWindowLevel(source.GetDisplayNode().GetWindow(), source.GetDisplayNode().GetLevel())
-
-
-def is_result(node):
-    """True for a volume that a model made."""
-    return isinstance(node, slicer.vtkMRMLVolumeNode) and node.GetAttribute("MedGAN.Synthetic") == "true"

@@ -8,7 +8,7 @@ import tempfile
 
 from slicer.i18n import tr as _
 
-from MedGANLib import texts
+from MedGANLib import cards, texts
 from MedGANLib.process import ClientProcess
 from MedGANLib.results import load_results
 
@@ -107,9 +107,11 @@ class RunPanel:
 
     def _new(self, request, folder):
         arguments = ["--model", request.card["name"], "--target", request.target]
-        arguments += ["--seed", str(request.seed), "--settings", json.dumps(request.settings or {})]
+        arguments += ["--seed", str(request.seed), "--count", str(request.count)]
+        arguments += ["--settings", json.dumps(request.settings or {})]
         for key, node in request.inputs.items():
-            path = self._logic.export(node, folder, "input-" + key, reference=request.source)
+            labels = cards.input_labels(request.card, key)
+            path = self._logic.export(node, folder, "input-" + key, reference=request.source, labels=labels)
             arguments += ["--input", key + "=" + path]
         return arguments
 

@@ -10,9 +10,10 @@ import signal
 import sys
 import threading
 
-from MedGANLib import errors
+from MedGANLib import actions, errors
 from MedGANLib.access import DEFAULT_SERVER
 from MedGANLib.client import Client
+from MedGANLib.site import Site
 
 SUFFIX = {"nrrd": ".nrrd", "nii": ".nii", "nii.gz": ".nii.gz"}
 EXIT = {"cancelled": 130, "refused": 3, "failed": 4}
@@ -32,12 +33,14 @@ def parser():
     options.add_argument("--input", action="append", default=[], metavar="KEY=PATH")
     options.add_argument("--target")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--count", type=int, default=1, help="how many samples")
     options.add_argument("--settings", default="{}", metavar="JSON")
     options.add_argument("--format", choices=sorted(SUFFIX), default="nrrd", help="of the results")
     options.add_argument("--out", metavar="DIR")
     options.add_argument(
         "--stdin-cancels", action="store_true", help="cancel when standard input is closed (by a parent)"
     )
+    actions.add_options(options)
     return options
 
 
@@ -48,13 +51,14 @@ def say(event, **fields):
 
 
 def describe(client):
-    """Say what the server is, which models it has, and whom it takes this client for."""
+    """Say what the server is, which models and strategies it has, and whom it takes this client for."""
     who, health = client.who(), client.health()  # without a token that it knows, health alone says little
     say(
         "server",
         version=str(health["version"]),
         workers=health.get("workers", []),
         models=client.models(),
+        strategies=Site(client.connection).strategies(),
         user=str(who.get("username") or ""),
         role=str(next(iter(who["roles"]), "")),
     )
@@ -67,6 +71,7 @@ def submit(client, options, cancelled):
         dict(pair.split("=", 1) for pair in options.input),
         target=options.target,
         seed=options.seed,
+        count=options.count,
         settings=json.loads(options.settings),
         progress=_every_percent(lambda fraction: say("upload", fraction=fraction)),
         cancel=cancelled,
@@ -124,8 +129,9 @@ def collect(client, job_id, options, cancelled):
 def main(arguments=None):
     """Entry point; returns the exit status: 0 done, 2 usage, 3 refused, 4 failed, 130 cancelled."""
     options = parser().parse_args(arguments)
-    if not options.describe and not ((options.job or (options.model and options.input)) and options.out):
-        parser().error("--model, --input and --out are needed (or --job and --out, or --describe)")
+    action = actions.chosen(options)
+    if not (options.describe or action) and not ((options.job or options.model) and options.out):
+        parser().error("--model and --out are needed (or --job and --out, --describe, or another action)")
     token = sys.stdin.readline().strip() if options.token_stdin else ""
     stop = threading.Event()
     _stop_on_signals(stop)
@@ -135,6 +141,8 @@ def main(arguments=None):
         client = Client(options.server, token=token, ca_file=options.ca_file)
         if options.describe:
             describe(client)
+        elif action:
+            action(client, options, say, stop.is_set)
         else:
             os.makedirs(options.out, exist_ok=True)
             run(client, options, stop.is_set)

@@ -17,11 +17,13 @@ class ServerPanel:
     Args:
         ui: the widgets of MedGAN.ui.
         on_cards: called with the cards of a server that answered, or with an empty list.
+        on_strategies: called with what can choose the next case there: {name: description}.
         start: makes the client process; a test may give another one.
     """
 
-    def __init__(self, ui, *, on_cards, start=ClientProcess):
-        self._ui, self._on_cards, self._start = ui, on_cards, start
+    def __init__(self, ui, *, on_cards, on_strategies, start=ClientProcess):
+        self._ui, self._start = ui, start
+        self._on_cards, self._on_strategies = on_cards, on_strategies
         self._process, self._role = None, ""
         self.access = None
         kept = settings.last()
@@ -64,17 +66,25 @@ class ServerPanel:
         address, ca_file = self._address(), str(self._ui.caFileEdit.property("currentPath") or "").strip()
         access = Access(address, token, ca_file if is_encrypted(address) else "")
         self._ui.serverStatus.setText(texts.marked(texts.GREY, _("Connecting...")))
+        self._ask(access)
+
+    def refresh(self):
+        """Ask the same server again what it has; what was chosen stays."""
+        if self.access is not None and not self.is_connecting:
+            self._ask(self.access)
+
+    def stop(self):
+        """End a connection attempt."""
+        if self._process is not None:
+            self._process.stop()
+
+    def _ask(self, access):
         self._process = self._start(
             [*access.arguments(), "--describe"],
             token=access.token,
             on_event=lambda event: None,
             on_end=lambda event: self._answered(access, event),
         )
-
-    def stop(self):
-        """End a connection attempt."""
-        if self._process is not None:
-            self._process.stop()
 
     def _answered(self, access, event):
         if event["event"] != "server":
@@ -84,6 +94,7 @@ class ServerPanel:
         settings.save(access)
         lack = self.missing()
         self._ui.serverStatus.setText(texts.server_status(access, event, lack))
+        self._on_strategies(event["strategies"])
         self._on_cards(event["models"])
 
     def _address_edited(self, *_unused):
@@ -114,6 +125,7 @@ class ServerPanel:
     def _lose(self):
         if self.access is not None:
             self.access = None
+            self._on_strategies({})
             self._on_cards([])
 
     def _address(self):

@@ -41,7 +41,7 @@ class TaskPanel:
     def set_cards(self, models):
         """Offer the tasks of these cards; keeps what was chosen before where it is still there."""
         self._groups = cards.by_task(models)
-        wanted = self._logic.remembered("Task")
+        wanted = self._chosen(self._ui.taskSelector) or self._logic.remembered("Task")
         choices = [(task, _(cards.task_title(task))) for task in self._groups]
         self._fill(self._ui.taskSelector, choices, wanted)
         self._task_chosen()
@@ -71,7 +71,17 @@ class TaskPanel:
             Target=self.target,
         )
         seed = int(self._ui.seedSpin.property("value"))
-        return Request(server, self.card, inputs, self.target, seed, self._settings())
+        count = int(self._ui.countSpin.property("value")) if cards.draws_samples(self.card) else 1
+        return Request(server, self.card, inputs, self.target, seed, self._settings(), count)
+
+    def use_image(self, node):
+        """Choose a volume as input, of a model that suggests segmentations where there is one."""
+        if "suggest" in self._groups:
+            self._ui.taskSelector.setCurrentIndex(list(self._groups).index("suggest"))
+        keys = [p["key"] for p in cards.inputs(self.card or {}) if cards.kind(p) == "image"]
+        if keys:
+            self._form.choose({keys[0]: node})
+            self._inputs_changed()
 
     def set_enabled(self, on):
         """Let choices be made, or not while a run is on."""
@@ -86,7 +96,11 @@ class TaskPanel:
 
     def _suggested(self):
         """Input key to node: what was chosen before, or what the scene suggests."""
-        return self._logic.suggest_inputs(list(self._form.selectors), labels=cards.label_inputs(self.card))
+        return self._logic.suggest_inputs(
+            list(self._form.selectors),
+            labels=cards.label_inputs(self.card),
+            guess=not cards.from_nothing(self.card),
+        )
 
     def _settings(self):
         """The card's settings, and the engine's own where they are not as usual."""
@@ -101,14 +115,18 @@ class TaskPanel:
             return
         models = self._groups.get(self._chosen(self._ui.taskSelector), [])
         choices = [(card["name"], f"{cards.title(card)} ({card.get('version', '?')})") for card in models]
-        self._fill(self._ui.modelSelector, choices, self._logic.remembered("Model"))
+        before = self._chosen(self._ui.modelSelector)
+        kept = any(before == name for name, _title in choices)
+        self._fill(self._ui.modelSelector, choices, before if kept else self._logic.remembered("Model"))
         self._model_chosen()
 
     def _model_chosen(self, *_unused):
         if self._busy:
             return
-        self.close()
         card = self.card
+        same = card is not None and self._form is not None and self._form.card["name"] == card["name"]
+        before = self._form.inputs() if same else {}
+        self.close()
         self._ui.taskSection.setEnabled(card is not None)
         self._ui.settingsSection.setEnabled(card is not None)
         self._ui.modelSummary.setText(cards.summary(card) if card else "")
@@ -121,16 +139,17 @@ class TaskPanel:
                 settings_parent=self._ui.settingsBox,
                 on_change=self._inputs_changed,
             )
-            self._form.choose(self._suggested())
+            self._form.choose(before or self._suggested())
         self._inputs_changed()
 
     def _inputs_changed(self):
         card = self.card
-        ports = cards.targets(card, self._form.inputs()) if card and self._form else []
+        ports = cards.offered(card, self._form.inputs()) if card and self._form else []
         wanted = self.target or self._logic.remembered("Target")
         choices = [(port["key"], port.get("title") or port["key"]) for port in ports]
         self._fill(self._ui.targetSelector, choices, wanted)
-        self._ui.targetBox.setVisible(card is not None and len(cards.images(card)) > 1)
+        self._ui.targetBox.setVisible(card is not None and len(cards.targets(card)) > 1)
+        self._ui.countBox.setVisible(card is not None and cards.draws_samples(card))
         self._changed()
 
     def _changed(self, *_unused):

@@ -112,3 +112,22 @@ def verdict(name, report):
     found = report.get("verdict", "not assessed")
     color = VERDICT_COLORS.get(found, GREY)
     return f"<b>{escape(name)}</b><br/>" + marked(color, words.get(found, escape(str(found))))
+
+
+def tuned(report):
+    """Rich text for a tuning that ended: its first row says which version came of it."""
+    row = next(iter(report.get("rows", [])), {})
+    return escape("{}: {}".format(row.get("name", _("Version")), row.get("value", "?")))
+
+
+def version_rows(versions):
+    """(version, cells) for a table: version, figure, its value, that of the version before."""
+    rows = []
+    for version in versions:
+        name = version["version"] + (_(" (in use)") if version["default"] else "")
+        for figure in version["figures"] or [{}]:
+            value = "{:.4g} {}".format(figure["value"], figure.get("unit", "")).strip() if figure else ""
+            rows.append(
+                (version, (name, str(figure.get("name", "")), value, str(figure.get("baseline", ""))))
+            )
+    return rows

@@ -26,17 +26,22 @@ def color_node(scene):
     return scene.AddNode(node)
 
 
-def show_as_trust(volume):
-    """Give such a map its colours and a range from 0 to its 99.5th percentile."""
+def show_as_trust(volume, upper=None):
+    """Give such a map its colours, from 0 to `upper` or else to its 99.5th percentile."""
     display = volume.GetDisplayNode()
     display.SetAndObserveColorNodeID(color_node(volume.GetScene()).GetID())
     display.SetAutoWindowLevel(0)
-    display.SetWindowLevelMinMax(*trust_range(volume))
+    display.SetWindowLevelMinMax(0.0, upper if upper is not None else _percentile(volume))
     display.SetInterpolate(1)
 
 
 def trust_range(volume):
-    """(0, upper end) of a trust map's colours: the 99.5th percentile of its values."""
+    """(0, upper end) of a shown map's colours."""
+    display = volume.GetDisplayNode()
+    return display.GetWindowLevelMin(), display.GetWindowLevelMax()
+
+
+def _percentile(volume):
     histogram = vtk.vtkImageHistogramStatistics()
     histogram.SetInputData(volume.GetImageData())
     histogram.SetAutoRangePercentiles(0.0, 99.5)
@@ -45,7 +50,7 @@ def trust_range(volume):
     upper = histogram.GetAutoRange()[1]
     if not upper > 0:
         upper = volume.GetImageData().GetScalarRange()[1]
-    return 0.0, upper if upper > 0 else 1.0
+    return upper if upper > 0 else 1.0
 
 
 def _color(share):

@@ -30,14 +30,26 @@ class SceneView:
         self.fade_value, self.trust_opacity = 1.0, 0.0
         self._before = None
 
-    def show(self, results, *, fit=True):
-        """Show a run's result over its input.
+    def open(self, volume):
+        """Show a volume alone, as after loading a file."""
+        self.forget()
+        self.source = volume
+        self._apply()
+        self._fit()
+
+    def show(self, results, *, sample=0, fit=True):
+        """Show a run's result over its input; of several samples one, with its segmentation.
 
         Args:
             results: `MedGANLib.results.Results`.
+            sample: index into its `samples`.
             fit: move the slices to the volume, as after loading a file.
         """
-        self.source, self.image, self.trust = results.source, results.image, results.trust
+        self.source, self.trust = results.source, results.trust
+        self.image, chosen = results.samples[sample] if results.samples else (None, None)
+        for _, segmentation in results.samples:
+            if segmentation is not None:
+                segmentation.SetDisplayVisibility(segmentation is chosen)
         self._apply()
         if fit:
             self._fit()
@@ -83,7 +95,7 @@ class SceneView:
         ]
 
     def _apply(self):
-        if self.image is None and self.trust is None:
+        if self.source is None and self.image is None and self.trust is None:
             return
         for composite in self.composites():
             background, foreground, share = self._layers(composite.GetLayoutName())
@@ -97,7 +109,7 @@ class SceneView:
 
     def _layers(self, view):
         if self.source is None:
-            return self.image, None, 0.0
+            return self.image or self.trust, None, 0.0
         if self.image is None:  # a map alone, over the input
             return self.source, None, 0.0
         if self.is_side_by_side and view in SIDE_BY_SIDE:

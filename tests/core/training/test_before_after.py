@@ -43,3 +43,28 @@ def test_better_is_more_of_both(psnr: float, ssim: float) -> None:
     found = BeforeAfter(version="1.0.0", before=before, after=after)
     assert not found.better
     assert found.figures("c")[0].spread is None
+
+
+def dices(**patients: tuple[float | None, float]) -> list[dict[str, Any]]:
+    """A row for every patient: Dice of two labels; None where a label is neither in truth nor answer."""
+    found: list[dict[str, Any]] = []
+    for patient, (front, back) in patients.items():
+        row = {"patient": patient, "case": "image", "mL, Back": 1.0, "Dice, Back": back}
+        found.append(row if front is None else {**row, "Dice, Front": front})
+    return found
+
+
+def test_segmentations_are_compared_by_the_dice_of_every_label() -> None:
+    found = BeforeAfter(
+        version="0.1.0", before=dices(a=(0.5, 0.6), b=(0.7, 0.6)), after=dices(a=(None, 0.8), b=(0.6, 0.7))
+    )
+    front = next(figure for figure in found.figures("c") if figure.name == "Dice, Front")
+    assert (front.value, front.baseline) == (0.8, "0.1.0 0.6000"), "what nobody sees is told right"
+    assert found.better
+    assert [row.name for row in found.rows()][-1].startswith("Mean: Dice, ")
+    worse = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(0.9, 0.5)))
+    assert not worse.better, "every label must gain"
+
+
+def test_without_a_case_nothing_is_better() -> None:
+    assert not BeforeAfter(version="0.1.0", before=[], after=[]).better

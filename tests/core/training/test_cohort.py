@@ -12,6 +12,8 @@ from medgan_core.registry import Registry
 from medgan_core.training import cohort
 from medgan_core.training.cohort import Cohort
 from medgan_core.volume import Geometry, Volume
+from tests.crops import write_crops
+from tests.models import toy_lesions, toy_suggest
 from tests.small_site import write_site
 
 ROWS = "set,patient,visit,key,kind,coverage,split,licence,path"
@@ -113,3 +115,47 @@ def test_what_is_written_down_comes_back(tmp_path: Path, translator: ModelCard) 
     before.files[0].unlink()
     with pytest.raises(InputError, match="not there"):
         cohort.write(before.to_list(), tmp_path / "again")
+
+
+@pytest.fixture(scope="module")
+def suggester(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+    return toy_suggest(tmp_path_factory.mktemp("suggest"))
+
+
+def test_suggestions_learn_from_the_final_labels_of_the_store(tmp_path: Path, suggester: ModelCard) -> None:
+    put(tmp_path, "a.nii", "b_T1.nii", "c.nii", "d.nii", "e.nii")
+    put(tmp_path / "labels" / "final", "a.nii.gz", "b_T1.nii", "c.nii")
+    put(tmp_path / "labels" / "original", "d.nii")
+    put(tmp_path / "labels" / "final", "e.nii", side=5)
+    found = Cohort.of(tmp_path, suggester)
+    assert set(splits(found)) == {"a", "b", "c"}, "one has no label, one has it on another grid"
+    one = next(s for s in found.studies if s.patient == "a")
+    assert one.images == {"T1": tmp_path / "a.nii"}
+    assert one.labels == {"labels": tmp_path / "labels" / "final" / "a.nii.gz"}
+    assert one.coverage == "crop"
+    assert len(found.files) == 6
+    again = cohort.write(found.to_list(), tmp_path / "run")
+    assert splits(again) == splits(found)
+    assert {s.patient: s.labels for s in again.studies} == {s.patient: s.labels for s in found.studies}
+
+
+def test_a_model_of_several_inputs_gets_those_on_the_labels_grid(tmp_path: Path) -> None:
+    lesions = toy_lesions(tmp_path / "models")
+    site = tmp_path / "site"
+    put(site, "a_FLAIR.nii", "a_T1.nii", "b_T1.nii", "case-1.nii", "c_FLAIR.nii")
+    put(site, "a_T2.nii", side=9)
+    put(site / "labels" / "final", "a_FLAIR.nii", "b_T1.nii", "case-1.nii.gz")
+    found = {s.patient: s for s in Cohort.of(site, lesions).studies}
+    assert set(found) == {"a", "case-1"}, "one has no FLAIR image, one no label"
+    assert list(found["a"].images) == ["FLAIR", "T1"]
+    assert found["case-1"].images == {"FLAIR": site / "case-1.nii"}
+    assert found["a"].labels == {"labels": site / "labels" / "final" / "a_FLAIR.nii"}
+    assert found["a"].coverage == "head"
+
+
+def test_suggestions_learn_from_a_manifest_too(tmp_path: Path, suggester: ModelCard) -> None:
+    found = Cohort.of(write_crops(tmp_path, train=2, val=1), suggester)
+    assert sorted(splits(found).values()) == ["train", "train", "val"]
+    put(tmp_path / "bare", "a.nii", "b.nii")
+    with pytest.raises(UsageError, match="final label"):
+        Cohort.of(tmp_path / "bare", suggester)

@@ -10,17 +10,23 @@ from typing import Any
 
 import pytest
 
-from medgan_core import registry
+from medgan_core import io, registry
 from medgan_core.engine import Session
-from medgan_core.errors import CancelledError, UsageError
+from medgan_core.errors import CancelledError, InputError, UsageError
 from medgan_core.monitor import Progress
 from medgan_core.registry import Registry
 from medgan_core.training import publishing, tuning
 from medgan_core.training.cohort import Cohort
 from medgan_core.training.recipes.denoise import Denoise
+from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
+from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.translate import Translate
+from tests.brains import write_heads
+from tests.crops import write_crops
+from tests.models import toy_translate
 from tests.small_site import publish_toy, write_site
 
+LESIONS = "Dice, Multiple sclerosis lesion"
 SHORT = {"updates": "60", "lr": "0.003", "batch": "4", "size": "32", "warmup": "2", "validate_every": "20"}
 
 
@@ -138,7 +144,58 @@ def test_a_shipped_model_can_be_gone_back_to(
     assert publishing.versions(models / "site-denoise") == ["1.0.0", "1.0.1"]
 
 
-@pytest.mark.parametrize("key", ["init", "patience", "widths", "fold", "real_share"])
+def test_a_suggestion_is_tuned_on_labels_and_judged_by_its_dice(tmp_path: Path) -> None:
+    models, studies = tmp_path / "models", write_crops(tmp_path / "crops", train=4, val=1)
+    base = publish_toy(models, HippocampusSuggest(widths=(8, 8)), name="site-suggest")
+    session = Session("cpu", registry=Registry([models]))
+    quick = {"updates": "60", "lr": "0.01", "warmup": "2", "ema": "0.8"}
+    settings = {**quick, "batch": "2", "augmentation": "none", "validate_every": "30"}
+    made = tune(session, "site-suggest", studies, tmp_path / "run", settings)
+    names = {f"Dice, {label.name}" for label in base.outputs[0].labels}
+    assert {figure.name for figure in made.card.figures} == names
+    assert all(figure.baseline.startswith("1.0.0 ") for figure in made.card.figures)
+    before, after = (sum(row[name] for name in names) for (row,) in (made.found.before, made.found.after))
+    assert after > before + 0.2, "random weights have everything to learn"
+    assert made.card.data[-1].patients == 4
+    assert made.card.volume_calibration == base.volume_calibration
+
+
+def test_a_model_of_lesions_is_tuned_on_patients(tmp_path: Path) -> None:
+    models, studies = tmp_path / "models", tmp_path / "heads"
+    studies.mkdir()
+    write_heads(studies)
+    toy_translate(models, name="brain-mr-translate")
+    publish_toy(models, LesionSuggest(widths=(8, 8), slices=3), name="site-lesions")
+    session = Session("cpu", registry=Registry([models]))
+    quick = {"updates": "60", "lr": "0.01", "warmup": "2", "ema": "0.8", "batch": "4", "size": "48"}
+    made = tune(session, "site-lesions", studies, tmp_path / "run", {**quick, "validate_every": "60"})
+    (before,), (after,) = made.found.before, made.found.after
+    (figure,) = made.card.figures
+    assert (figure.name, figure.value) == (LESIONS, round(after[LESIONS], 4))
+    assert after[LESIONS] > before[LESIONS] + 0.2, "random weights have everything to learn"
+    assert made.used
+    assert made.card.completes_with == "brain-mr-translate"
+
+
+def mark(path: Path) -> None:
+    """Give a label map values that are none of the model's."""
+    known = io.read(path)
+    io.write(known.with_data(known.data * 3), path)
+
+
+def test_a_label_that_the_model_does_not_know_is_refused(tmp_path: Path) -> None:
+    models, studies = tmp_path / "models", write_crops(tmp_path / "crops", train=2, val=1)
+    publish_toy(models, HippocampusSuggest(widths=(8, 8)), name="site-suggest")
+    mark(studies / "c0-labels.nii.gz")
+    session = Session("cpu", registry=Registry([models]))
+    with pytest.raises(InputError, match="does not know"):
+        tune(session, "site-suggest", studies, tmp_path / "run", {"updates": "1"})
+    mark(studies / "c2-labels.nii.gz")
+    with pytest.raises(InputError, match="can judge"):
+        tune(session, "site-suggest", studies, tmp_path / "other", {"updates": "1"})
+
+
+@pytest.mark.parametrize("key", ["init", "generated", "patience", "widths", "fold", "real_share"])
 def test_what_the_model_decides_cannot_be_chosen(session: Session, key: str) -> None:
     with pytest.raises(UsageError, match="cannot be chosen"):
         tuning.recipe_of(session.registry.card("site-denoise"), {key: "1"}, gpu=False)

@@ -73,6 +73,16 @@ def test_a_perfect_answer_has_a_dice_of_one_and_a_wrong_one_less() -> None:
     assert numbers["coverage_2"] == pytest.approx(2 / 3), "none of the others was as wrong as the third"
 
 
+def test_one_patient_alone_and_a_label_that_is_nowhere_are_judged_by_finite_numbers() -> None:
+    truth = torch.zeros((6, 7, 8), dtype=torch.int64)
+    truth[2:4] = 1
+    sure = 0.98 * torch.nn.functional.one_hot(truth, 3).movedim(-1, 0) + 0.02 / 3
+    numbers = judged([sure], [truth], [1, 2])
+    assert (numbers["dice_1"], numbers["dice_2"]) == (1.0, 1.0)
+    assert all(np.isfinite(number) for number in numbers.values())
+    assert [figure.spread for figure in RECIPE.figures(numbers, "none")] == [None, None]
+
+
 def test_the_loss_looks_along_all_axes_and_learns_a_crop(data: Path) -> None:
     torch.manual_seed(0)
     recipe = replace(RECIPE, augmentation="none", places=8)

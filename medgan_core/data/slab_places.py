@@ -1,0 +1,105 @@
+"""Where a simulated slab lies in a label map: thick slices, turned and deformed in plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medgan_core.physics.noise import smooth_field
+
+Index = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+"""Voxels (slice, i, j) along the axes of an array, which broadcast."""
+
+PLANES = ((2, 0, 1), (2, 0, 1), (2, 0, 1), (1, 0, 2), (0, 1, 2))
+"""Axial three times in five, coronal and sagittal once each: (slice, i, j) axes of an RAS array."""
+
+VIEWED = ((2, 0, 1), (2, 0, 1), (2, 0, 1), (1, 0, 2), (0, 2, 1))
+"""The same, with i and j of sagittal slices as `inference.views` shows them."""
+
+_THICKNESS = (1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5)
+_SUBSLICES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Voxels that a slab is made of.
+
+    Args:
+        index: of every sub-slice, in order.
+        subslices: of one slice, which is their mean.
+    """
+
+    index: Index
+    subslices: int
+
+
+def draw_place(
+    shape: Sequence[int],
+    *,
+    slices: int,
+    size: int,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+    pixel_mm: tuple[float, float] = (0.68, 1.3),
+    tilt: float = 0.0,
+) -> Place:
+    """Sub-slices of thick slices under an in-plane deformation.
+
+    Args:
+        shape: of the array (slice, i, j) with voxels of 1 mm.
+        slices: of the slab (odd).
+        size: pixels along i and j.
+        rng: draws thickness, place, angle and size.
+        generator: draws the deformation.
+        pixel_mm: smallest and largest side of a pixel.
+        tilt: standard deviation of the slice's slope along i and along j, as a tangent; 0 leaves it upright.
+    """
+    thickness = float(rng.choice(_THICKNESS))
+    subslices = min(_SUBSLICES, int(np.ceil(thickness)))
+    reach = thickness * slices / 2
+    middle = rng.uniform(
+        min(0.12 * shape[0] + reach, shape[0] / 2), max(0.97 * shape[0] - reach, shape[0] / 2)
+    )
+    depth = _depths(middle - reach, slices, thickness, subslices)[:, None, None]
+    angle, pixel = rng.normal(0, 0.1), np.exp(rng.uniform(np.log(pixel_mm[0]), np.log(pixel_mm[1])))
+    stretch = np.exp(rng.normal(0, 0.05))
+    axis = (np.arange(size) - size / 2) * pixel
+    u, v = np.meshgrid(axis * stretch, axis / stretch, indexing="ij")
+    warp = smooth_field((2, size, size), 6, generator=generator).numpy() * rng.uniform(0, 5)
+    centre = [n / 2 + rng.uniform(-0.3, 0.3) * max(0.0, n - 0.5 * size * pixel) for n in shape[1:]]
+    i = np.floor(centre[0] + np.cos(angle) * u - np.sin(angle) * v + warp[0]).astype(np.intp)
+    j = np.floor(centre[1] + np.sin(angle) * u + np.cos(angle) * v + warp[1]).astype(np.intp)
+    if tilt > 0:
+        slope = rng.normal(0, tilt, 2)
+        depth = depth + (slope[0] * (i - shape[1] / 2) + slope[1] * (j - shape[2] / 2))[None]
+    return Place((np.floor(depth).astype(np.intp), i[None], j[None]), subslices)
+
+
+def whole(shape: Sequence[int], thickness: float) -> Place:
+    """All of an array (slice, i, j) with voxels of 1 mm, in slices of a thickness in mm."""
+    subslices = min(_SUBSLICES, int(np.ceil(thickness)))
+    depth = np.floor(_depths(0.0, int(shape[0] / thickness), thickness, subslices)).astype(np.intp)
+    rows, columns = (np.arange(n) for n in shape[1:])
+    return Place((depth[:, None, None], rows[None, :, None], columns[None, None]), subslices)
+
+
+def take(array: NDArray[np.generic], index: Index) -> NDArray[np.uint8]:
+    """Voxels at integer places (broadcast), zero outside of the array."""
+    inside = np.ones((1, 1, 1), dtype=bool)
+    safe: list[NDArray[Any]] = []
+    for place, count in zip(index, array.shape, strict=True):
+        inside = inside & (place >= 0) & (place < count)
+        safe.append(np.clip(place, 0, count - 1))
+    return cast("NDArray[np.uint8]", (array[tuple(safe)] * inside).astype(np.uint8))
+
+
+def _depths(start: float, slices: int, thickness: float, subslices: int) -> NDArray[np.float64]:
+    """Middles of all sub-slices along the slices' axis, in voxels."""
+    starts = start + np.arange(slices) * thickness
+    offsets = (np.arange(subslices) + 0.5) * thickness / subslices
+    return np.asarray((starts[:, None] + offsets[None]).ravel())

@@ -1,0 +1,166 @@
+"""Simulated scans of any contrast and thickness with the structures they show, for segmentation.
+
+Half of the images are of random sequences, the others of random brightness per region, or of both together.
+Heads lie askew, are whole or stripped of all but the brain, and may hold lesions. What is asked for is the
+class of every pixel (`structures.STRUCTURES`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medgan_core.data.augmentation import scanner_effects
+from medgan_core.data.draws import TRAINING, VALIDATION, generators
+from medgan_core.data.slab_places import VIEWED, Place, draw_place, take, whole
+from medgan_core.data.slabs import CONTRASTS
+from medgan_core.data.structures import IN_BRAIN, REGION_CLASS, REGION_TISSUE, REGIONS, region_map
+from medgan_core.physics.mixture import Mixture
+from medgan_core.physics.scanner import blur, coil
+from medgan_core.physics.simulation import Head, add_lesions, signals
+from medgan_core.physics.tissues import NAMES
+
+_FLUID = REGIONS.index(24)
+_STRIPPED, _TIGHT = 0.4, 0.5
+_PIXEL_MM, _TILT = (0.78, 1.22), 0.12
+_NOISE, _EFFECTS = 0.05, 1.5
+_WHOLE_MM = 4.0
+
+
+class Heads:
+    """Heads as region maps, and how one of them is scanned.
+
+    Args:
+        maps: RAS label maps at 1 mm, (i, j, k), FreeSurfer-style numbers.
+    """
+
+    def __init__(self, maps: Sequence[NDArray[np.integer[Any]]]) -> None:
+        self.maps = [region_map(m) for m in maps]
+        self._counts = [np.bincount(m.ravel(), minlength=len(REGIONS)).astype(np.float32) for m in self.maps]
+
+    def scan(
+        self,
+        which: int,
+        plane: tuple[int, int, int],
+        place: Place,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """One image of a head, 1 = the 99.5th percentile of its foreground, and its classes.
+
+        Args:
+            which: head.
+            plane: axes (slice, i, j) of the map.
+            place: in these axes.
+            rng: draws contrast and scanner, and whether the head is stripped or mirrored.
+            generator: draws texture, fields and noise.
+
+        Returns:
+            (slices, i, j) float32, and (slices, i, j) int64 in the middle of each slice.
+        """
+        heads = self.maps[which][:: int(rng.choice((-1, 1)))].transpose(plane)
+        shown = _shown(rng)
+        kept = shown * np.arange(len(REGIONS), dtype=np.uint8)
+        regions = torch.from_numpy(kept[take(heads, place.index)])
+        fine = self._signal(regions, self._counts[which] * shown, rng, generator)
+        fine = fine * coil(heads.shape, place.index, depth=float(rng.uniform(0, 1.1)))
+        parts = (-1, place.subslices, *regions.shape[1:])
+        image = blur(fine.reshape(parts).mean(1), float(rng.uniform(0.35, 1.0)))
+        image = scanner_effects(image, rng, generator, noise=_NOISE, strength=_EFFECTS)
+        middle = regions.reshape(parts)[:, place.subslices // 2]
+        return image, torch.from_numpy(REGION_CLASS)[middle.long()].long()
+
+    @staticmethod
+    def _signal(
+        regions: Tensor, counts: NDArray[np.float32], rng: np.random.Generator, generator: torch.Generator
+    ) -> Tensor:
+        """Of every voxel (d, h, w): of a sequence, of a mixture, or of both."""
+        tissue = torch.from_numpy(REGION_TISSUE)[regions.long()]
+        healthy = tissue.clone()
+        tissue = add_lesions(tissue, rng, generator)
+        share = float(rng.choice((0.0, 0.0, 1.0, rng.random())))
+        signal = torch.zeros(regions.shape)
+        if share < 1:
+            head, contrast = Head.draw(rng), CONTRASTS[int(rng.integers(len(CONTRASTS)))]
+            weight = torch.from_numpy(np.bincount(REGION_TISSUE, counts, len(NAMES)).astype(np.float32))
+            one = signals(tissue, head, (contrast,), generator, float(rng.uniform(0.02, 0.10)))[0]
+            signal += (1 - share) / max(head.scale(contrast, weight), 1e-3) * one
+        if share > 0:
+            mixture = Mixture.draw(len(REGIONS) + len(NAMES), rng)
+            painted = torch.where(tissue == healthy, regions, len(REGIONS) + tissue)
+            scale = mixture.scale(torch.from_numpy(counts))
+            signal += share / max(scale, 1e-3) * mixture.paint(painted, generator)
+        return signal
+
+
+def _shown(rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which regions the scan holds: all, those of the brain, or these without the fluid around."""
+    shown = np.ones(len(REGIONS), dtype=bool)
+    if rng.random() < _STRIPPED:
+        shown &= IN_BRAIN
+        shown[_FLUID] = rng.random() >= _TIGHT
+    return shown
+
+
+class StructureSlabs:
+    """Slabs with the classes of their middle slice; sample n depends on the seed and n alone.
+
+    Args:
+        maps: see `Heads`.
+        slices: of a slab (odd).
+        size: pixels along i and j.
+        seed: of the samples.
+    """
+
+    def __init__(
+        self, maps: Sequence[NDArray[np.integer[Any]]], *, slices: int, size: int, seed: int
+    ) -> None:
+        self._heads, self._slices, self._size, self._seed = Heads(maps), slices, size, seed
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Input (slices, i, j) and label (i, j), int64."""
+        rng, generator = generators(self._seed, number, TRAINING)
+        which = int(rng.integers(len(self._heads.maps)))
+        plane = VIEWED[int(rng.integers(len(VIEWED)))]
+        shape = [self._heads.maps[which].shape[axis] for axis in plane]
+        place = draw_place(
+            shape,
+            slices=self._slices,
+            size=self._size,
+            rng=rng,
+            generator=generator,
+            pixel_mm=_PIXEL_MM,
+            tilt=_TILT,
+        )
+        image, classes = self._heads.scan(which, plane, place, rng, generator)
+        return {"input": image, "label": classes[self._slices // 2]}
+
+
+class WholeHeads:
+    """Whole heads in axial slices of 4 mm, to be judged on; as many scans of each map.
+
+    Args:
+        maps: see `Heads`.
+        scans: of each map, every one of another contrast.
+        seed: of the scans.
+    """
+
+    def __init__(self, maps: Sequence[NDArray[np.integer[Any]]], *, scans: int, seed: int) -> None:
+        self._heads, self._scans, self._seed = Heads(maps), scans, seed
+
+    def __len__(self) -> int:
+        return self._scans * len(self._heads.maps)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Image (1, i, j, k) and label (1, i, j, k), int64."""
+        rng, generator = generators(self._seed, number, VALIDATION)
+        which = number % len(self._heads.maps)
+        plane = VIEWED[0]
+        shape = [self._heads.maps[which].shape[axis] for axis in plane]
+        image, classes = self._heads.scan(which, plane, whole(shape, _WHOLE_MM), rng, generator)
+        return {key: x.movedim(0, -1)[None] for key, x in (("image", image), ("label", classes))}

@@ -1,0 +1,87 @@
+"""What a model says of the store's images, as a job: strategies choose the next one to label by it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from medgan_core import candidates, engine, io
+from medgan_core.errors import CancelledError, MedganError
+from medgan_core.report import Report, Row
+from monailabel_app.jobs.one_by_one import one_by_one
+from monailabel_app.jobs.work import Channel, Results, Study, Work, place_of, write_report
+from monailabel_app.problems import problem
+
+_FOUND = "candidate.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking(Work):
+    """A suggesting model over images of the datastore; one that does not suit it does not stop the others.
+
+    Args:
+        model: name of the model.
+        images: path of each image by its id.
+    """
+
+    kind: ClassVar[str] = "ranking"
+    reads: ClassVar[tuple[str, ...]] = ("images",)
+
+    images: Mapping[str, str] = field(default_factory=dict)
+
+    def studies(self) -> tuple[Study, ...]:
+        """One for each image, in order."""
+        return tuple(Study(image=image) for image in self.images)
+
+    def perform(
+        self, session: engine.Session, folder: Path, channel: Channel, studies: Sequence[Study]
+    ) -> Results:
+        """Look at every image that is left.
+
+        ``report.json`` then has a row for each, and ``candidates``: score and features by image, null for one
+        that the model cannot work on.
+
+        Raises:
+            Paused: between two images, when another client waits.
+            CancelledError: when cancelled.
+        """
+
+        def look(number: int, study: Study) -> Study:
+            return self._seen(session, folder / place_of(number), study, channel)
+
+        after = one_by_one(studies or self.studies(), channel, "image", look)
+        found = {study.image: _read(folder / place_of(n), study) for n, study in enumerate(after)}
+        report = Report(tuple(_row(study, found[study.image]) for study in after), {"model": self.model})
+        write_report(folder, {**report.to_dict(), "candidates": found})
+        return Results({}, report.verdict)
+
+    def _seen(self, session: engine.Session, folder: Path, study: Study, channel: Channel) -> Study:
+        """One image; what was found stays in its folder."""
+        begin = time.monotonic()
+        try:
+            volume = io.read(Path(self.images[study.image]))
+            found = candidates.look(session, self.model, volume, cancel=channel.cancelled)
+        except CancelledError:
+            raise
+        except MedganError as error:
+            return replace(study, state="failed", error=problem(error))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _FOUND).write_text(json.dumps(asdict(found)), encoding="utf-8")
+        return replace(study, state="done", seconds=round(time.monotonic() - begin, 3))
+
+
+def _read(folder: Path, study: Study) -> dict[str, Any] | None:
+    if study.state != "done":
+        return None
+    found: dict[str, Any] = json.loads((folder / _FOUND).read_text(encoding="utf-8"))
+    return found
+
+
+def _row(study: Study, found: Mapping[str, Any] | None) -> Row:
+    if found is None:
+        return Row(study.image, str((study.error or {}).get("title", study.state)), "", "", "caution")
+    return Row(study.image, float(f"{found['score']:.4g}"), "nats for each labelled voxel")

@@ -1,0 +1,149 @@
+"""Segmentations: segments from a label map and what its values mean, and a label map with the same values."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+
+SEGMENTATION = "vtkMRMLSegmentationNode"
+LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
+_COLORS = "vtkMRMLColorTableNode"
+_DISPLAY = "vtkMRMLLabelMapVolumeDisplayNode"
+_MEANING = "MedGAN.Labels"
+
+
+def from_label_map(scene, drawn, labels, name, *, image=None):
+    """A segmentation node with a segment for every value of a label map.
+
+    Args:
+        scene: the MRML scene.
+        drawn: label map node; it stays as it is.
+        labels: what its values mean, (value, name, colour) dicts. Each becomes a segment, an empty one where
+            the map does not have it, so that it can be drawn; other values get a name of their own.
+        name: of the new node.
+        image: volume node that it is a segmentation of; its grid and place are those to draw on.
+    """
+    node = scene.AddNewNodeByClass(SEGMENTATION, name)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(image if image is not None else drawn)
+    node.SetAndObserveTransformNodeID(drawn.GetTransformNodeID())
+    if drawn.GetImageData().GetScalarRange()[1] > 0:
+        slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(drawn, node)
+    segments = node.GetSegmentation()
+    found = {one.GetLabelValue(): one for _, one in each(node)}
+    for label in labels:
+        value, color = int(label["value"]), _rgb(label["colour"])
+        segment = found.get(value)
+        if segment is None:
+            segment = segments.GetSegment(segments.AddEmptySegment("", label["name"], color))
+            segment.SetLabelValue(value)
+        segment.SetName(label["name"])
+        segment.SetColor(color)
+    node.SetAttribute(_MEANING, json.dumps(list(labels)))
+    return node
+
+
+def to_label_map(scene, segmentation, reference, labels):
+    """All segments as a new label map node, each with its value.
+
+    Args:
+        scene: the MRML scene.
+        segmentation: the node.
+        reference: volume node whose grid it gets; None for the grid that the segments are drawn on.
+        labels: what the values mean; a segment is known by its name. None for what the segmentation itself
+            says: the values it was made with, else 1, 2, ... in the order of the segments.
+
+    Raises:
+        RuntimeError: when nothing is drawn, or a segment is none of the labels.
+    """
+    values = _values(segmentation, labels)
+    node = _exported(scene, segmentation, list(values), reference)
+    if node is None:
+        raise RuntimeError(f"The segmentation {segmentation.GetName()} is empty. Draw a segment in it.")
+    table = np.array([0, *values.values()], dtype=np.int16)
+    slicer.util.updateVolumeFromArray(node, table[slicer.util.arrayFromVolume(node)])
+    return node
+
+
+def _exported(scene, segmentation, segment_ids, reference):
+    """Segments as a label map node with the values 1, 2, ...; None when nothing is drawn."""
+    ids = vtk.vtkStringArray()
+    for segment_id in segment_ids:
+        ids.InsertNextValue(segment_id)
+    node = scene.AddNewNodeByClass(LABEL_MAP, "MedGAN export")
+    before = {kind: scene.GetNumberOfNodesByClass(kind) for kind in (_COLORS, _DISPLAY)}
+    export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
+    done = segment_ids and export(
+        segmentation, ids, node, reference, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+    )
+    image = node.GetImageData() if done else None
+    drawn = image is not None and image.GetPointData().GetScalars() and image.GetScalarRange()[1] > 0
+    # The export adds colours to the scene for every label map, and a display node even for an empty one.
+    _remove_from(scene, _COLORS, before[_COLORS])
+    if not drawn:
+        scene.RemoveNode(node)
+        _remove_from(scene, _DISPLAY, before[_DISPLAY])
+    return node if drawn else None
+
+
+def _remove_from(scene, kind, first):
+    """Remove the nodes of a class from number `first` on."""
+    while scene.GetNumberOfNodesByClass(kind) > first:
+        scene.RemoveNode(scene.GetNthNodeByClass(first, kind))
+
+
+def each(segmentation):
+    """(id, segment) of every segment, in order."""
+    segments = segmentation.GetSegmentation()
+    count = segments.GetNumberOfSegments()
+    return [(segments.GetNthSegmentID(n), segments.GetNthSegment(n)) for n in range(count)]
+
+
+def meaning(segmentation):
+    """What the values of a segmentation mean: as it was made, else from its segments."""
+    if is_told(segmentation):
+        return json.loads(segmentation.GetAttribute(_MEANING))
+    values = _values(segmentation, None)
+    return [
+        {"value": values[segment_id], "name": segment.GetName(), "colour": _hex(segment.GetColor())}
+        for segment_id, segment in each(segmentation)
+    ]
+
+
+def is_told(segmentation):
+    """True when a segmentation itself says what its values mean."""
+    return bool(json.loads(segmentation.GetAttribute(_MEANING) or "[]"))
+
+
+def image_of(segmentation):
+    """The volume node that a segmentation is drawn on, or None."""
+    return segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+
+
+def _values(segmentation, labels):
+    """Segment id to value."""
+    labels = labels or json.loads(segmentation.GetAttribute(_MEANING) or "[]")
+    segments = each(segmentation)
+    if not labels:
+        own = [segment.GetLabelValue() for _, segment in segments]
+        distinct = len(set(own)) == len(own) and min(own, default=1) > 0
+        return {one[0]: own[n] if distinct else n + 1 for n, one in enumerate(segments)}
+    known = {label["name"].casefold(): int(label["value"]) for label in labels}
+    strange = [one.GetName() for _, one in segments if one.GetName().strip().casefold() not in known]
+    if strange:
+        names = ", ".join(label["name"] for label in labels)
+        raise RuntimeError(f"Nobody knows the segment {strange[0]} here. Name each segment one of: {names}.")
+    return {segment_id: known[one.GetName().strip().casefold()] for segment_id, one in segments}
+
+
+def _rgb(colour):
+    """``#e6a23c`` as three shares of 1."""
+    return [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+
+
+def _hex(color):
+    return "#" + "".join(f"{round(255 * part):02x}" for part in color)
