@@ -161,7 +161,7 @@ def forward(settings: Preprocess, inputs: Sequence[Volume | None]) -> tuple[NDAr
 
 def inverse(
     settings: Preprocess,
-    array: NDArray[np.float32],
+    arrays: Sequence[NDArray[np.float32]] | NDArray[np.float32],
     placement: Placement,
     *,
     outside: NDArray[np.floating[Any]] | float = 0.0,
@@ -170,7 +170,7 @@ def inverse(
 
     Args:
         settings: the card's.
-        array: (c, i, j, k) on the network's grid.
+        arrays: (i, j, k) of each channel on the network's grid.
         placement: what `forward` returned.
         outside: what stands where the network did not look: a value, or an array on the source's grid.
 
@@ -183,10 +183,10 @@ def inverse(
         "share": 1.0,
     }[settings.output]
     source_shape = placement.source.shape
-    out = np.empty((array.shape[0], *source_shape), dtype=np.float32)
+    out = np.empty((len(arrays), *source_shape), dtype=np.float32)
     out[:] = outside
     cut = tuple(slice(*ends) for ends in placement.box)
-    for channel, target in zip(array, out, strict=True):
+    for channel, target in zip(arrays, out, strict=True):
         view = orient(target, placement.axes, placement.flips)
         size = tuple(stop - start for start, stop in placement.box[:2])
         np.multiply(resize_slices(channel, (size[0], size[1])), np.float32(scale), out=view[cut])

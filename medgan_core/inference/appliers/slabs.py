@@ -45,11 +45,8 @@ def predict(work: Application) -> Answer:
         if applied.log_scales is not None:
             trust = expected_error(applied.log_scales[0], calibration=card.trust_calibration)
         results = _back(work, applied.values[0], trust, placement)
-    return Answer(
-        volumes=results,
-        views=applied.views,
-        rows=(*notes(applied.notes), *_trust_rows(results, work.target)),
-    )
+        rows = (*notes(applied.notes), *_trust_rows(results, work.target))
+    return Answer(volumes=results, views=applied.views, rows=rows)
 
 
 def _wanted_views(card: ModelCard, settings: Mapping[str, Any]) -> int:
@@ -63,8 +60,8 @@ def _back(
     placement: preprocess.Placement,
 ) -> dict[str, Volume]:
     """Result and trust map on the source's grid and in the card's scale."""
-    stack = value[None] if trust is None else np.stack([value, trust])
-    placed = preprocess.inverse(work.card.preprocess, stack, placement).data
+    answers = [value] if trust is None else [value, trust]
+    placed = preprocess.inverse(work.card.preprocess, answers, placement).data
     first = work.first
     source = voxels(first)
     image = placed[0]
@@ -97,7 +94,8 @@ def _trust_rows(results: Mapping[str, Volume], target: str) -> list[Row]:
     """How large the expected error is where there is tissue."""
     if "trust" not in results:
         return []
-    image, trust = results[target].data[0], results["trust"].data[0]
+    # A quarter of the pixels tells the mean as well, and sorting all takes a tenth of a second.
+    image, trust = (results[key].data[0, ::2, ::2] for key in (target, "trust"))
     inside = image > 0.05 * float(np.percentile(image, 99.5))
     if not inside.any():
         return []
