@@ -167,8 +167,8 @@ def test_a_model_of_lesions_is_tuned_on_patients(tmp_path: Path) -> None:
     toy_translate(models, name="brain-mr-translate")
     publish_toy(models, LesionSuggest(widths=(8, 8), slices=3), name="site-lesions")
     session = Session("cpu", registry=Registry([models]))
-    quick = {"updates": "60", "lr": "0.01", "warmup": "2", "ema": "0.8", "batch": "4", "size": "48"}
-    made = tune(session, "site-lesions", studies, tmp_path / "run", {**quick, "validate_every": "60"})
+    quick = {"updates": "150", "lr": "0.01", "warmup": "2", "ema": "0.8", "batch": "4", "size": "48"}
+    made = tune(session, "site-lesions", studies, tmp_path / "run", {**quick, "validate_every": "150"})
     (before,), (after,) = made.found.before, made.found.after
     (figure,) = made.card.figures
     assert (figure.name, figure.value) == (LESIONS, round(after[LESIONS], 4))
