@@ -16,6 +16,7 @@ LEVELS = {2: 5, 3: 3}
 _ROUNDS = 6
 _STRAIGHTENED, _STEP, _MOMENTUM = 20, 0.24, 0.8
 _MEANS: dict[int, Callable[..., Tensor]] = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
+_CONVOLVE: dict[int, Callable[..., Tensor]] = {2: functional.conv2d, 3: functional.conv3d}
 
 
 def smooth_fill(image: Tensor, known: Tensor) -> Tensor:
@@ -53,25 +54,27 @@ def smooth_fill(image: Tensor, known: Tensor) -> Tensor:
 
 def _straightened(filled: Tensor, known: Tensor) -> Tensor:
     """Steps down the gradient of the squared Laplacian, with momentum, where the image is not known."""
+    axes, channels = filled.dim() - 2, filled.shape[1]
+    kernel = _bending(axes).to(filled).expand(channels, *[-1] * (axes + 1))
     moved = torch.zeros_like(filled)
-    for _ in range(_STRAIGHTENED):
-        moved = _MOMENTUM * moved - _STEP * (1 - known) * _laplacian(_laplacian(filled))
-        filled = filled + moved
+    with torch.autocast(filled.device.type, enabled=False):
+        for _ in range(_STRAIGHTENED):
+            padded = functional.pad(filled, (2,) * (2 * axes), mode="replicate")
+            bent = _CONVOLVE[axes](padded, kernel, groups=channels)
+            moved = _MOMENTUM * moved - _STEP * (1 - known) * bent
+            filled = filled + moved
     return filled
 
 
-def _laplacian(x: Tensor) -> Tensor:
-    """Mean of the neighbours along the axes, less the voxel itself."""
-    axes = range(2, x.dim())
-    padded = functional.pad(x, (1,) * (2 * len(axes)), mode="replicate")
-    total = torch.zeros_like(x)
-    for axis in axes:
-        middle = padded
-        for other in axes:
-            if other != axis:
-                middle = middle.narrow(other, 1, x.shape[other])
-        total = total + middle.narrow(axis, 0, x.shape[axis]) + middle.narrow(axis, 2, x.shape[axis])
-    return total / (2 * len(axes)) - x
+def _bending(axes: int) -> Tensor:
+    """The Laplacian (mean of the neighbours along the axes, less the voxel) twice, (1, 1, 5, 5[, 5])."""
+    laplacian = torch.zeros(1, 1, *[3] * axes)
+    middle = (0, 0, *[1] * axes)
+    laplacian[middle] = -1.0
+    for axis in range(2, axes + 2):
+        for side in (0, 2):
+            laplacian[(*middle[:axis], side, *middle[axis + 1 :])] = 1 / (2 * axes)
+    return _CONVOLVE[axes](laplacian, laplacian, padding=2)
 
 
 def _neighbours(x: Tensor) -> Tensor:
