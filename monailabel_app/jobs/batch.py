@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Literal
 from medgan_core import engine, io
 from medgan_core.errors import CancelledError, MedganError
 from medgan_core.monitor import Progress
+from monailabel_app.jobs.one_by_one import one_by_one
 from monailabel_app.jobs.pictures import write_picture
 from monailabel_app.jobs.run import Run
-from monailabel_app.jobs.work import Channel, Paused, Results, Study, Work, place_of, write_report
+from monailabel_app.jobs.work import Channel, Results, Study, Work, place_of, write_report
 from monailabel_app.problems import problem
 
 _VERDICTS = ("pass", "not assessed", "caution", "fail")
@@ -62,16 +63,12 @@ class Batch(Work):
             Paused: between two studies, when another client waits.
             CancelledError: when cancelled.
         """
-        start = time.monotonic()
-        after = list(studies or self.studies())
-        first = next((n for n, study in enumerate(after) if study.state in ("queued", "running")), 0)
-        for number, study in enumerate(after):
-            if study.state in ("done", "failed"):
-                continue
-            if number > first and channel.wanted():
-                raise Paused
-            after[number] = self._one(session, folder, _Part(channel, number, len(after), start), study)
-            channel.study(after[number])
+        start, given = time.monotonic(), studies or self.studies()
+
+        def done(number: int, study: Study) -> Study:
+            return self._one(session, folder, _Part(channel, number, len(given), start), study)
+
+        after = one_by_one(given, channel, "study", done)
         report = self._report(after)
         write_report(folder, report)
         files = {key: name for study in after for key, name in study.results.items()}
@@ -79,7 +76,6 @@ class Batch(Work):
 
     def _one(self, session: engine.Session, folder: Path, part: _Part, study: Study) -> Study:
         place, begin = place_of(part.number), time.monotonic()
-        part.study(replace(study, state="running"))
         run = Run(
             model=self.model,
             settings=self.settings,
