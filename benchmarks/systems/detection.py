@@ -27,7 +27,7 @@ TITLE = "Unusual patches"
 ANOGAN, VAE = "f-anogan", "beta-vae-patch"
 RUNS = (ANOGAN, VAE)
 PATCHES = 400
-COMPONENTS = 64
+COMPONENTS = 8
 """Principal components of the linear autoencoder, as many as the codes of the networks have by default."""
 
 _SHOWN = 8

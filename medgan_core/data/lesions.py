@@ -5,9 +5,11 @@ the clearance around it; what the raters or the rule behind the map left out is 
 btp-coreg hold enhancing tumour only, not its oedema). In whole heads a lesion-free patch may show face or
 skull base, as there is no brain mask.
 
-Lesions do not lie just anywhere. Where both kinds are drawn, a lesion-free patch therefore lies where a
-lesion is on the other side of the head, in stacks that have such places. Else its place alone would tell what
-it is: patches of deep white matter have fewer edges than those of the cortex.
+Lesions do not lie just anywhere. Where both kinds are drawn they therefore mirror each other: a lesion-free
+patch lies where a lesion is on the other side of the head, and a patch with a lesion where the other side is
+free. Else its place alone would tell what it is: patches of deep white matter have fewer edges than those of
+the cortex. A stack with few such places is drawn from as it is in training, and is not judged when others can
+be.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ _LEFT_RIGHT = 1
 
 _NEAR = (1, 6, 6)
 """Slices and pixels that the mirror image of a lesion may be away."""
+
+_COMPARABLE = 50
+"""Places of each kind that a stack needs for its kinds to be compared."""
 
 
 class LesionPatches:
@@ -86,13 +91,11 @@ class LesionPatches:
         self.patients = [s.patient for s in stacks]
         self._augmentation = None if validation else augmentation
         self._seed, self._stream = seed, VALIDATION if validation else TRAINING
-        self._with = [_lesion_places(s) if share > 0 else _none() for s in stacks]
-        self._without = [
-            _free_places(s, size, depth, clearance_mm, scalp_mm, filled, opposite=share > 0)
-            if share < 1
-            else _none()
-            for s in stacks
-        ]
+        lesions = [_lesions(s) for s in stacks]
+        free = [_free(s, size, depth, clearance_mm, scalp_mm, filled) for s in stacks]
+        if 0 < share < 1:
+            lesions, free = _comparable(stacks, lesions, free, others=not validation)
+        self._with, self._without = ([_places(mask) for mask in masks] for masks in (lesions, free))
         for asked, places, kind in (
             (share > 0, self._with, "with a lesion"),
             (share < 1, self._without, "without a lesion"),
@@ -155,30 +158,21 @@ class LesionPatches:
         return (image[:, 0], share[:, 0]) if self._depth == 1 else (image, share)
 
 
-def _none() -> Tensor:
-    return torch.zeros((0, 3), dtype=torch.int16)
+def _places(mask: Tensor) -> Tensor:
+    """Voxels (slice, h, w) that are set: (n, 3)."""
+    return mask.nonzero().to(torch.int16)
 
 
-def _lesion_places(stack: Stack) -> Tensor:
-    """Lesion voxels (slice, h, w), which a patch may lie around."""
+def _lesions(stack: Stack) -> Tensor:
+    """Lesion voxels, which a patch may lie around."""
     assert stack.share is not None
-    return (stack.share >= 0.5).nonzero().to(torch.int16)
+    return stack.share >= 0.5
 
 
-def _free_places(
-    stack: Stack,
-    size: tuple[int, int],
-    depth: int,
-    clearance_mm: float,
-    scalp_mm: float,
-    filled: float,
-    *,
-    opposite: bool,
+def _free(
+    stack: Stack, size: tuple[int, int], depth: int, clearance_mm: float, scalp_mm: float, filled: float
 ) -> Tensor:
-    """Middles of patches without lesion, on every second pixel: (n, 3) as (slice, h, w).
-
-    With `opposite` only those near the mirror image of a lesion, if there are any.
-    """
+    """Middles of patches without lesion, on every second pixel."""
     assert stack.share is not None
     clear = [int(clearance_mm // mm) for mm in (stack.slice_mm, *stack.pixel_mm)]
     sides = (depth // 2, size[0] // 2 + 1, size[1] // 2 + 1)
@@ -192,10 +186,29 @@ def _free_places(
         good &= _box_sum(~_hull(inside), reach) == 0
     grid = torch.zeros_like(good)
     grid[:, ::_STRIDE, ::_STRIDE] = True
-    if opposite:
-        across = grid & good & (_box_sum(_mirrored(stack.share >= 0.5, inside), _NEAR) > 0)
-        good = across if across.any() else good
-    return (good & grid).nonzero().to(torch.int16)
+    return good & grid
+
+
+def _comparable(
+    stacks: Sequence[Stack], lesions: Sequence[Tensor], free: Sequence[Tensor], *, others: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Of each stack's places those of both kinds that lie near each other's mirror image.
+
+    Stacks where they are few keep all that they have: with `others`, or when no stack has enough. Else they
+    keep none.
+    """
+    found = []
+    for stack, ill, well in zip(stacks, lesions, free, strict=True):
+        inside = stack.inside()
+        near = [_box_sum(_mirrored(places, inside), _NEAR) > 0 for places in (well, ill)]
+        found.append((ill & near[0], well & near[1]))
+    enough = [min(int(places.sum()) for places in both) >= _COMPARABLE for both in found]
+    every = others or not any(enough)
+    kept = [
+        both if good else tuple(places if every else torch.zeros_like(places) for places in (ill, well))
+        for both, good, ill, well in zip(found, enough, lesions, free, strict=True)
+    ]
+    return [ill for ill, _ in kept], [well for _, well in kept]
 
 
 def _mirrored(mask: Tensor, inside: Tensor) -> Tensor:

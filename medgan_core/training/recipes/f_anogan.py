@@ -45,7 +45,7 @@ class FAnoGAN(Stabilised):
     Args:
         contrast: of the patches.
         fold: cross-validation fold whose patients are left out; -1 leaves out those listed as ``val``.
-        latent: length of z.
+        latent: length of z; a generator with many can make lesions too, though it never saw one.
         widths: channels at the full resolution, at 1/2, 1/4, ... of it, of all three networks.
         kappa: weight of the features.
         encoder_share: of the run that is the encoder's.
@@ -58,7 +58,7 @@ class FAnoGAN(Stabilised):
     gpu: ClassVar[Mapping[str, str]] = {
         "updates": "40000",
         "batch": "64",
-        "latent": "128",
+        "latent": "32",
         "widths": "64,128,256,256",
     }
 
@@ -67,7 +67,7 @@ class FAnoGAN(Stabilised):
     gradient_penalty: float = 10.0
     contrast: str = "FLAIR"
     fold: int = 0
-    latent: int = 64
+    latent: int = 8
     widths: tuple[int, ...] = (16, 32, 64, 96)
     kappa: float = 1.0
     encoder_share: float = 0.4

@@ -227,14 +227,36 @@ def test_an_augmentation_of_nothing_changes_nothing(packed: Pack) -> None:
     assert torch.equal(plain[2]["label"], still[2]["label"])
 
 
-def test_where_both_kinds_are_drawn_they_lie_on_opposite_sides() -> None:
+def lesion_stack(*places: tuple[slice, slice, slice]) -> Stack:
     share = torch.zeros(5, 60, 60, dtype=torch.float16)
-    share[2, 14:18, 30:34] = 1
-    images = torch.ones(1, 5, 60, 60, dtype=torch.float16)
-    stack = Stack(images, share, "p", True, False, 3.0, (1.0, 1.0))
-    opposite = LesionPatches([stack], size=(8, 8))._without[0].long()
+    for place in places:
+        share[place] = 1
+    return Stack(torch.ones(1, 5, 60, 60, dtype=torch.float16), share, "p", True, False, 3.0, (1.0, 1.0))
+
+
+ONE_SIDE = (slice(1, 4), slice(12, 20), slice(28, 36))
+BOTH_SIDES = [(slice(1, 4), side, slice(4, 8)) for side in (slice(14, 18), slice(42, 46))]
+
+
+def test_where_both_kinds_are_drawn_they_mirror_each_other() -> None:
+    stack = lesion_stack(ONE_SIDE, *BOTH_SIDES)
+    samples = LesionPatches([stack], size=(8, 8), validation=True)
+    free, lesion = samples._without[0].long(), samples._with[0].long()
     anywhere = LesionPatches([stack], size=(8, 8), share=0.0)._without[0].long()
-    assert 0 < len(opposite) < len(anywhere)
-    assert int(opposite[:, 1].min()) >= 42 - 6
-    assert int(opposite[:, 1].max()) <= 45 + 6
-    assert set(opposite[:, 0].tolist()) == {1, 2, 3}
+    assert 0 < len(free) < len(anywhere)
+    assert int(free[:, 1].min()) >= 40 - 6
+    assert int(free[:, 1].max()) <= 47 + 6
+    assert set(free[:, 0].tolist()) == {0, 1, 2, 3, 4}
+    assert int(lesion[:, 2].min()) >= 28  # the other side of the others has a lesion too
+    assert len(lesion) == 3 * 8 * 8
+
+
+def test_a_stack_without_comparable_places_is_trained_on_but_not_judged() -> None:
+    stacks_of_both = [lesion_stack(*BOTH_SIDES), lesion_stack(ONE_SIDE)]
+    judged = LesionPatches(stacks_of_both, size=(8, 8), validation=True)
+    assert [len(p) > 0 for p in judged._with] == [len(p) > 0 for p in judged._without] == [False, True]
+    trained = LesionPatches(stacks_of_both, size=(8, 8))
+    assert len(trained._with[0]) == 2 * 3 * 4 * 4
+    assert len(trained._without[0]) > len(trained._without[1])
+    alone = LesionPatches(stacks_of_both[:1], size=(8, 8), validation=True)
+    assert len(alone._with[0]) == len(trained._with[0])  # nothing better is there
