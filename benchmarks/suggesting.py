@@ -23,7 +23,7 @@ from medgan_core.training.recipes.suggesting import AXES, slabs_along, viewed
 SMALL: dict[str, Any] = {"batch": 4, "widths": (24, 48, 64), "places": 4}
 """What differs from the shipped model's settings."""
 
-UPDATES = 2500
+UPDATES = 1500
 
 Dices = dict[str, list[float]]
 """Dice of every patient by label (as text)."""
