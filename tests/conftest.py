@@ -9,14 +9,21 @@ import pytest
 
 from medgan_core.registry import Registry
 from medgan_core.volume import Geometry, Volume
-from tests.models import toy_anomaly, toy_denoise, toy_inpaint, toy_thin_slices, toy_translate
+from tests.models import (
+    toy_anomaly,
+    toy_denoise,
+    toy_inpaint,
+    toy_restorer,
+    toy_thin_slices,
+    toy_translate,
+)
 
 
 @pytest.fixture(scope="session")
 def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one toy model of every kind, some under the names of shipped ones."""
     folder = tmp_path_factory.mktemp("models")
-    for save in (toy_translate, toy_denoise, toy_thin_slices, toy_inpaint, toy_anomaly):
+    for save in (toy_translate, toy_denoise, toy_thin_slices, toy_inpaint, toy_anomaly, toy_restorer):
         save(folder)
     return folder
 

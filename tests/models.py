@@ -12,6 +12,7 @@ from medgan_core.card import ModelCard, Training
 from medgan_core.training.recipe import Recipe
 from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.brain_synthesize import BrainSynthesize
+from medgan_core.training.recipes.dae import DAE
 from medgan_core.training.recipes.denoise import Denoise
 from medgan_core.training.recipes.f_anogan import FAnoGAN
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
@@ -47,6 +48,11 @@ def toy_inpaint(folder: Path, *, name: str = "mr-inpaint") -> ModelCard:
 def toy_anomaly(folder: Path, *, name: str = "flair-anomaly") -> ModelCard:
     """Tiny networks that look for anomalies of FLAIR under ``folder/NAME``; no suitability gate."""
     return _save(folder, FAnoGAN(latent=4, widths=(4, 4, 4)), name)
+
+
+def toy_restorer(folder: Path, *, name: str = "flair-restored") -> ModelCard:
+    """A tiny network that restores FLAIR under ``folder/NAME``; no suitability gate."""
+    return _save(folder, DAE(widths=(4, 8)), name)
 
 
 def toy_pairs(folder: Path, *, name: str = "hippocampus-synthesize") -> ModelCard:

@@ -1,4 +1,4 @@
-"""Unusual patches: f-AnoGAN against a variational autoencoder, principal components and brightness."""
+"""Unusual patches: networks that restore or generate again, against principal components and brightness."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from medgan_core.training.finished import Finished
 from medgan_core.training.loading import collate
 from medgan_core.training.recipes import patches as real
 from medgan_core.training.recipes.beta_vae import BetaVAE
+from medgan_core.training.recipes.dae import DAE, MARGIN
 from medgan_core.training.recipes.detecting import in_parts
 from medgan_core.training.recipes.f_anogan import FAnoGAN
 from medgan_core.training.recipes.generation import from_signed, to_signed
 
 TITLE = "Unusual patches"
-ANOGAN, VAE = "f-anogan", "beta-vae-patch"
-RUNS = (ANOGAN, VAE)
+DENOISER, ANOGAN, VAE = "dae", "f-anogan", "beta-vae-patch"
+RUNS = {DENOISER: "DAE", ANOGAN: "f-AnoGAN", VAE: "VAE"}
+"""What is judged, and what its score is called."""
+
 PATCHES = 400
 COMPONENTS = 8
 """Principal components of the linear autoencoder, as many as the codes of the networks have by default."""
@@ -53,7 +56,9 @@ def detection(bench: Bench) -> Section:
             "healthy; nor is all that is unusual on the lesion maps (oedema, for one). The first interval "
             "takes patches for independent, which those of one patient are not; the second draws whole "
             "patients, and with so few of them it is coarse.",
-            f"f-AnoGAN: its score (equation 4). VAE: mean square error of the reconstruction. PCA: residual "
+            "DAE: mean of the highest 1 % of the map of what is brighter than the network restores; "
+            f"it alone sees {MARGIN} pixels around a patch, as in a whole slice. f-AnoGAN: its score "
+            "(equation 4). VAE: mean square error of the reconstruction. PCA: residual "
             f"after {COMPONENTS} components, mean of its highest 1 %. deviation: distance from the median of "
             "normal tissue, the same way. brightness: mean of the brightest 1 %, which is a threshold on the "
             "intensity; within patients: its rank among the patches of the same patient. A score that "
@@ -64,7 +69,7 @@ def detection(bench: Bench) -> Section:
         ],
         overview={
             run: f"AUROC {scores[name]['auroc']:.2f} (brightness {scores['brightness']['auroc']:.2f})"
-            for run, name in zip(RUNS, ("f-AnoGAN", "VAE"), strict=True)
+            for run, name in RUNS.items()
         },
         figures=found,
     )
@@ -77,11 +82,24 @@ def _judged(bench: Bench, count: int) -> dict[str, Any]:
     usual = recipe.samples(bench.data, validation=False)
     normal = collate([usual[n] for n in range(count)])["image"].numpy()
     scores = {
-        "f-AnoGAN": _anogan(run, patches),
-        "VAE": _autoencoder(bench.runs.open(VAE), patches),
+        RUNS[ANOGAN]: _anogan(run, patches),
+        RUNS[VAE]: _autoencoder(bench.runs.open(VAE), patches),
         **_without_networks(patches, normal[:, 0]),
     }
-    return {"patches": counted(patches), "scores": {k: judge(patches, v) for k, v in scores.items()}}
+    judged = {RUNS[DENOISER]: judge(*_denoiser(bench, count))}
+    judged |= {name: judge(patches, found) for name, found in scores.items()}
+    return {"patches": counted(patches), "scores": judged}
+
+
+def _denoiser(bench: Bench, count: int) -> tuple[Patches, Scores]:
+    """The same patches with their surroundings, which this network is shown, and their scores."""
+    run = bench.runs.open(DENOISER)
+    recipe = cast("DAE", run.recipe)
+    patches = Patches.first(recipe.samples(bench.data, validation=True), count)
+    around = torch.from_numpy(patches.images)
+    with torch.no_grad():
+        restored = in_parts(lambda x: recipe.restored(run.networks, x), around, run.device)
+    return patches, recipe.score(around, restored).double().numpy()
 
 
 def _anogan(run: Finished, patches: Patches) -> Scores:

@@ -31,6 +31,7 @@ USES: dict[str, tuple[str, str]] = {
     "srgan": (BRAINS, "thick slices to thin ones"),
     "inpaint": (BRAINS, "repair of holes"),
     "f-anogan": (PATCHES, "where a patch is unusual"),
+    "dae": (PATCHES, "where a slice is unusual"),
     "classifier": (PATCHES, "downstream score"),
 }
 """By recipe: what it is trained on here, and what it is good for."""

@@ -109,6 +109,7 @@ SYSTEMS: tuple[Planned, ...] = (
     _run("pix2pix", "pix2pix", updates=4000, fold=0),
     _run("spade", "spade", updates=3000),
     _run("f-anogan", "f-anogan", updates=2000),
+    _run("dae", "dae", updates=3000, fold=0),
     _run("beta-vae-patch", "beta-vae", updates=3000, subject="patch", fold=0, latent=8),
     _run("inpaint", "inpaint", updates=4000, fold=0),
     _run("srgan-4x", "srgan", updates=2500, fold=0),

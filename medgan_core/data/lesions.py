@@ -56,6 +56,7 @@ class LesionPatches:
         clearance_mm: around a lesion-free patch there is no lesion this near, in plane and across slices.
         scalp_mm: in whole heads the middle of a lesion-free patch lies deeper than this within its slice.
         filled: share of a lesion-free patch's middle slice that is foreground.
+        margin: pixels of the surroundings that are shown on every side, whatever they hold.
         augmentation: of training samples, None for none.
         seed: of the samples.
         validation: another stream of samples, not augmented.
@@ -75,6 +76,7 @@ class LesionPatches:
         clearance_mm: float = 5.0,
         scalp_mm: float = 15.0,
         filled: float = 0.6,
+        margin: int = 0,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         validation: bool = False,
@@ -87,7 +89,7 @@ class LesionPatches:
                 action="load the stacks with their label",
             )
         self._stacks, self._size, self._depth = list(stacks), size, depth
-        self._share, self._least = share, least
+        self._share, self._least, self._margin = share, least, margin
         self.patients = [s.patient for s in stacks]
         self._augmentation = None if validation else augmentation
         self._seed, self._stream = seed, VALIDATION if validation else TRAINING
@@ -106,7 +108,8 @@ class LesionPatches:
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Image (contrasts, [depth,] h, w), mask (1, [depth,] h, w) and label (0 or 1), all float32; case.
 
-        The mask is 1 where at least half of the voxel is lesion; case is an index into `patients`.
+        The mask is 1 where at least half of the voxel is lesion; case is an index into `patients`. With a
+        margin both are larger by it on all four sides, and the patch in their middle is what was asked for.
         """
         rng, _ = generators(self._seed, number, self._stream)
         positive = int((number + 1) * self._share) > int(number * self._share)
@@ -120,7 +123,8 @@ class LesionPatches:
             case = pick(rng, by_patient)
             place = places[case][int(rng.integers(len(places[case])))]
             image, share = self._cut(self._stacks[case], place, rng, jitter=positive)
-            fits = (share >= 0.5).sum() >= self._least if positive else not bool((share > 0).any())
+            inner = self.patch(share)
+            fits = (inner >= 0.5).sum() >= self._least if positive else not bool((inner > 0).any())
             if fits:
                 return {
                     "image": image,
@@ -134,6 +138,12 @@ class LesionPatches:
             got=f"none in {_ATTEMPTS} attempts",
             action="choose a smaller least, or a larger clearance_mm",
         )
+
+    def patch(self, image: Tensor) -> Tensor:
+        """The patch in the middle of what is shown, (..., h, w)."""
+        for axis in (-2, -1):
+            image = image.narrow(axis, self._margin, image.shape[axis] - 2 * self._margin)
+        return image
 
     def _cut(
         self, found: Stack, place: Tensor, rng: np.random.Generator, *, jitter: bool
@@ -150,8 +160,9 @@ class LesionPatches:
         index = torch.arange(self._depth) + int(middle) - self._depth // 2
         index = index.clamp(0, found.images.shape[1] - 1)
         planes = torch.cat([found.images[:, index], found.share[None, index]])
-        where = window((h, w), self._size, augmentation, rng)
-        out = where.cut(planes.flatten(0, 1)).reshape(*planes.shape[:2], *self._size)
+        shown = (self._size[0] + 2 * self._margin, self._size[1] + 2 * self._margin)
+        where = window((h, w), shown, augmentation, rng)
+        out = where.cut(planes.flatten(0, 1)).reshape(*planes.shape[:2], *shown)
         image, share = out[:-1], out[-1:]
         if augmentation is not None:
             image = augmentation.intensity(image, rng)

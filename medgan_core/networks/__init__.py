@@ -51,6 +51,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "residual-image-generator": ResidualImageGenerator,
     "segmentation-unet": SegmentationUNet,
     "slab-painter": SlabPainter,
+    "slab-restorer": SlabUNet,
     "slab-segmenter": SlabSegmenter,
     "slab-unet": SlabUNet,
     "slice-refiner": SliceRefiner,

@@ -1,6 +1,8 @@
-"""Noise physics of magnitude MR images."""
+"""Noise: that of magnitude MR images, and fields that something else is made of."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -39,3 +41,31 @@ def smooth_field(
     coarse = torch.randn((1, 1, min(depth_knots, max(shape[0], 1)), knots, knots), generator=generator)
     field = torch.nn.functional.interpolate(coarse, size=shape, mode="trilinear", align_corners=True)
     return field[0, 0]
+
+
+def coarse_noise(
+    shape: tuple[int, int], cell: float, *, generator: torch.Generator | None = None, smooth: bool = False
+) -> Tensor:
+    """White noise on a coarse grid at a random place, interpolated: spots about as large as its cells.
+
+    Source: Kascenas et al., "Denoising autoencoders for unsupervised anomaly detection in brain MRI",
+    MIDL 2022, section 2.2.
+
+    Args:
+        shape: (h, w).
+        cell: side of the grid's cells in pixels.
+        generator: source of randomness; None uses torch's own.
+        smooth: interpolate cubically instead of linearly.
+
+    Returns:
+        Field of the given shape, unit variance in the middle of the cells.
+    """
+    counts = [math.ceil(n / cell) + 3 for n in shape]
+    drawn = torch.randn((1, 1, *counts), generator=generator)
+    sides = [math.ceil(count * cell) for count in counts]
+    mode = "bicubic" if smooth else "bilinear"
+    field = torch.nn.functional.interpolate(drawn, size=sides, mode=mode)[0, 0]
+    for axis, (side, wanted) in enumerate(zip(sides, shape, strict=True)):
+        first = int(torch.randint(side - wanted + 1, (1,), generator=generator))
+        field = field.narrow(axis, first, wanted)
+    return field

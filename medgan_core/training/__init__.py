@@ -19,6 +19,7 @@ from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.brain_synthesize import BrainSynthesize
 from medgan_core.training.recipes.classifier import Classifier
 from medgan_core.training.recipes.cyclegan import CycleGAN
+from medgan_core.training.recipes.dae import DAE
 from medgan_core.training.recipes.dcgan import DCGAN
 from medgan_core.training.recipes.denoise import Denoise
 from medgan_core.training.recipes.f_anogan import FAnoGAN
@@ -65,6 +66,7 @@ _ALL: tuple[type[Recipe], ...] = (
     BrainSuggest,
     LesionSuggest,
     FAnoGAN,
+    DAE,
     Classifier,
     Segmentation,
 )

@@ -24,8 +24,17 @@ def patch_size(spatial_dims: int) -> tuple[int, ...]:
 
 
 def brain_patches(
-    data: Path, *, contrast: str, spatial_dims: int, lesions: float, fold: int, seed: int, validation: bool
-) -> Samples:
+    data: Path,
+    *,
+    contrast: str,
+    spatial_dims: int,
+    lesions: float,
+    fold: int,
+    seed: int,
+    validation: bool,
+    side: int = _SHAPE[0],
+    margin: int = 0,
+) -> Patches:
     """Patches of the patients to train on, slightly moved and mirrored, or of those left out as they are.
 
     Args:
@@ -36,6 +45,8 @@ def brain_patches(
         fold: cross-validation fold whose patients are left out; -1 leaves out those listed as ``val``.
         seed: of the samples.
         validation: the patients left out.
+        side: of a patch along i and j.
+        margin: pixels of the surroundings that are shown on every side, see `LesionPatches`.
     """
     stacks = load_stacks(
         open_training_set(data),
@@ -48,9 +59,10 @@ def brain_patches(
     return Patches(
         LesionPatches(
             stacks,
-            size=(_SHAPE[0], _SHAPE[1]),
+            size=(side, side),
             depth=_SHAPE[2] if spatial_dims == 3 else 1,
             share=_JUDGED_SHARE if validation else lesions,
+            margin=margin,
             augmentation=Augmentation(),
             seed=seed,
             validation=validation,

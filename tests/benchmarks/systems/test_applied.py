@@ -38,6 +38,7 @@ OWN: dict[str, dict[str, Any]] = {
     "srgan": {**SLICES, "widths": (8, 4), "blocks": 1},
     "inpaint": SLICES,
     "f-anogan": {**SMALL, "latent": 4, "critic_steps": 1, "encoder_share": 0.5},
+    "dae": {**SMALL, "size": 32, "simulated": 0.0},
     "beta-vae": {**SMALL, "latent": 4},
     "flow": {**SMALL, "steps": 1, "method": "euler"},
     "spade": {**SMALL, "style": 4, "judge_widths": (4, 4, 4)},
@@ -84,7 +85,9 @@ class Lab:
             settings = {key: value.replace("{runs}", str(runs)) for key, value in planned.settings.items()}
             own = {"widths": {2: (8, 8, 8), 3: (4, 4, 4)}[self.dims], **OWN[planned.recipe]}
             recipe = configure(RECIPES[planned.recipe], settings)
-            recipe = dataclasses.replace(recipe, **own, spatial_dims=self.dims)
+            if hasattr(recipe, "spatial_dims"):
+                own["spatial_dims"] = self.dims
+            recipe = dataclasses.replace(recipe, **own)
             loop.train(recipe, data=self.bench.data, out=runs / planned.name, command="none", workers=0)
         return self.bench
 
@@ -154,9 +157,9 @@ def test_holes_are_judged_by_kind(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_patches_are_scored_with_and_without_networks(lab: Lab, tmp_path: Path) -> None:
-    section = detection(lab.train("f-anogan", "beta-vae-patch"))
+    section = detection(lab.train("f-anogan", "beta-vae-patch", "dae"))
     (found,) = tables(section)
-    names = ["f-AnoGAN", "VAE", "PCA", "deviation", "brightness", "brightness within patients"]
+    names = ["DAE", "f-AnoGAN", "VAE", "PCA", "deviation", "brightness", "brightness within patients"]
     assert cells(found, "score") == names
     brightness = cells(found, "AUROC (95 % DeLong)")[names.index("brightness")]
     assert float(brightness.split()[0]) > 0.9  # lesions of the phantoms are bright

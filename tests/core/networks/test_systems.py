@@ -33,6 +33,7 @@ DIMS = pytest.mark.parametrize("dims", [2, 3])
 
 def test_the_cases_cover_the_table_of_networks() -> None:
     assert {case.name for case in CASES.values()} == set(networks.BUILDERS) - {
+        "slab-restorer",
         "slab-segmenter",
         "slab-unet",
         "volume-classifier",
