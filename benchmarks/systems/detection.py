@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -12,20 +13,21 @@ from benchmarks.baselines import pca, threshold
 from benchmarks.systems import heads
 from benchmarks.systems.judged import Bench
 from benchmarks.systems.patches import Patches, Scores, counted, judge, table
-from benchmarks.systems.section import Picture, Section, image_rows, upright, waiting
+from benchmarks.systems.plan import FOLDS, detector
+from benchmarks.systems.section import Picture, Section, Table, image_rows, upright, waiting
 from medgan_core.data.lesions import LesionPatches
 from medgan_core.data.stacks import FOREGROUND
 from medgan_core.training.finished import Finished
 from medgan_core.training.loading import collate
 from medgan_core.training.recipes import patches as real
 from medgan_core.training.recipes.beta_vae import BetaVAE
-from medgan_core.training.recipes.dae import DAE, MARGIN
+from medgan_core.training.recipes.dae import DAE, MARGIN, inner
 from medgan_core.training.recipes.detecting import in_parts
 from medgan_core.training.recipes.f_anogan import FAnoGAN
 from medgan_core.training.recipes.generation import from_signed, to_signed
 
 TITLE = "Unusual patches"
-DENOISER, ANOGAN, VAE = "dae", "f-anogan", "beta-vae-patch"
+DENOISER, ANOGAN, VAE = detector(0), "f-anogan", "beta-vae-patch"
 RUNS = {DENOISER: "DAE", ANOGAN: "f-AnoGAN", VAE: "VAE"}
 """What is judged, and what its score is called."""
 
@@ -39,11 +41,13 @@ _GAIN = 4.0
 
 def detection(bench: Bench) -> Section:
     """AUROC and average precision over patches with and without a lesion."""
-    if missing := bench.runs.missing(RUNS):
+    denoisers = [detector(fold) for fold in FOLDS]
+    if missing := bench.runs.missing({*RUNS, *denoisers}):
         return waiting(TITLE, missing)
     recipe = cast("FAnoGAN", bench.runs.open(ANOGAN).recipe)
     count = min(PATCHES, bench.images)
     found = bench.judged("detection", lambda: _judged(bench, count), runs=RUNS, count=count)
+    folds = bench.judged("detection-folds", lambda: _folds(bench, count), runs=denoisers, count=count)
     scores = found["scores"]
     best = max(scores, key=lambda name: float(scores[name]["auroc"]))
     return Section(
@@ -65,6 +69,11 @@ def detection(bench: Bench) -> Section:
             "says nothing has 0.5 in both columns.",
             table(scores),
             f"The highest AUROC is that of {best}.",
+            "The DAE and brightness in the patients of every fold, each by the network that never saw them:",
+            Table(
+                ("patient", "patches", "AUROC DAE", "AUROC brightness"),
+                [[p, *(str(v) for v in row)] for p, row in folds.items()],
+            ),
             _picture(bench),
         ],
         overview={
@@ -91,14 +100,27 @@ def _judged(bench: Bench, count: int) -> dict[str, Any]:
     return {"patches": counted(patches), "scores": judged}
 
 
-def _denoiser(bench: Bench, count: int) -> tuple[Patches, Scores]:
-    """The same patches with their surroundings, which this network is shown, and their scores."""
-    run = bench.runs.open(DENOISER)
+def _folds(bench: Bench, count: int) -> dict[str, tuple[int, str, str]]:
+    """By patient: patches, AUROC of the denoiser that did not see the patient, and of brightness."""
+    found = {}
+    for fold in FOLDS:
+        patches, scores = _denoiser(bench, count, fold)
+        one, other = (judge(patches, s)["by_patient"] for s in (scores, patches.brightness()))
+        for patient, value in one.items():
+            shown = int((patches.patients == patient).sum())
+            found[patient] = (shown, f"{value:.3f}", f"{other[patient]:.3f}")
+    return found
+
+
+def _denoiser(bench: Bench, count: int, fold: int = 0) -> tuple[Patches, Scores]:
+    """Patches of a fold, and their scores by a network that is shown their surroundings too."""
+    run = bench.runs.open(detector(fold))
     recipe = cast("DAE", run.recipe)
-    patches = Patches.first(recipe.samples(bench.data, validation=True), count)
-    around = torch.from_numpy(patches.images)
+    shown = Patches.first(recipe.samples(bench.data, validation=True), count)
+    around = torch.from_numpy(shown.images)
     with torch.no_grad():
         restored = in_parts(lambda x: recipe.restored(run.networks, x), around, run.device)
+    patches = replace(shown, images=inner(around).numpy())
     return patches, recipe.score(around, restored).double().numpy()
 
 

@@ -99,6 +99,11 @@ def downstream(trained_on: str, seed: int, fold: int | None = None) -> Planned:
     return Planned(name=name, recipe=recipe, settings=settings, needs=drawn)
 
 
+def detector(fold: int) -> str:
+    """Name of the denoising autoencoder that looks for what is unusual in the patients of a fold."""
+    return f"dae-{fold}" if fold else "dae"
+
+
 SYSTEMS: tuple[Planned, ...] = (
     _run("segmentation", "segmentation", updates=2000),
     _run("ae", "ae", updates=5000),
@@ -109,7 +114,7 @@ SYSTEMS: tuple[Planned, ...] = (
     _run("pix2pix", "pix2pix", updates=4000, fold=0),
     _run("spade", "spade", updates=3000),
     _run("f-anogan", "f-anogan", updates=2000),
-    _run("dae", "dae", updates=3000, fold=0),
+    *(_run(detector(fold), "dae", fold=fold) for fold in FOLDS),
     _run("beta-vae-patch", "beta-vae", updates=3000, subject="patch", fold=0, latent=8),
     _run("inpaint", "inpaint", updates=4000, fold=0),
     _run("srgan-4x", "srgan", updates=2500, fold=0),

@@ -54,6 +54,9 @@ class DAE(Supervised):
     simulated (with what scanners do to them) and of patients, as patches without a lesion; most brains that
     openly licensed sets show are diseased, so these come from patients with lesions elsewhere.
 
+    A run is short and is judged once, at its end: a network that trains on learns to keep what it should take
+    away, and patients that decide when to stop say less of others.
+
     Args:
         contrast: of the slices.
         fold: cross-validation fold whose patients are left out; -1 leaves out those listed as ``val``.
@@ -74,9 +77,10 @@ class DAE(Supervised):
         "widths": "64,128,192",
     }
 
-    updates: int = 3000
+    updates: int = 800
     batch: int = 16
     lr: float = 1e-3
+    validate_every: int = 800
     contrast: str = "FLAIR"
     fold: int = 0
     simulated: float = 0.4

@@ -13,6 +13,7 @@ import pytest
 from matplotlib import image
 
 from benchmarks.systems import classification as classification_file
+from benchmarks.systems import detection as detection_file
 from benchmarks.systems import plan
 from benchmarks.systems import spade as spade_file
 from benchmarks.systems.classification import classification
@@ -63,7 +64,8 @@ def few() -> Iterator[pytest.MonkeyPatch]:
         judge_few(patch)
         for module in (spade_file, classification_file):
             patch.setattr(module, "SEEDS", SEEDS)
-        patch.setattr(classification_file, "FOLDS", FOLDS)
+        for module in (detection_file, classification_file):
+            patch.setattr(module, "FOLDS", FOLDS)
         yield patch
 
 
@@ -157,8 +159,8 @@ def test_holes_are_judged_by_kind(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_patches_are_scored_with_and_without_networks(lab: Lab, tmp_path: Path) -> None:
-    section = detection(lab.train("f-anogan", "beta-vae-patch", "dae"))
-    (found,) = tables(section)
+    section = detection(lab.train("f-anogan", "beta-vae-patch", "dae", "dae-1"))
+    found, folds = tables(section)
     names = ["DAE", "f-AnoGAN", "VAE", "PCA", "deviation", "brightness", "brightness within patients"]
     assert cells(found, "score") == names
     brightness = cells(found, "AUROC (95 % DeLong)")[names.index("brightness")]
@@ -167,6 +169,7 @@ def test_patches_are_scored_with_and_without_networks(lab: Lab, tmp_path: Path) 
         "AUROC in brains/b0",
         "AUROC in brains/b3",
     ]
+    assert cells(folds, "patient") == ["brains/b0", "brains/b3", "brains/b1"]
     assert len(pictures(section, tmp_path)) == 1
 
 
