@@ -7,24 +7,20 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.baselines import pca, threshold
-from benchmarks.systems import heads
+from benchmarks.systems import detection_pictures
 from benchmarks.systems.judged import Bench
 from benchmarks.systems.patches import Patches, Scores, counted, judge, table
 from benchmarks.systems.plan import FOLDS, detector
-from benchmarks.systems.section import Picture, Section, Table, image_rows, upright, waiting
-from medgan_core.data.lesions import LesionPatches
+from benchmarks.systems.section import Section, Table, waiting
 from medgan_core.data.stacks import FOREGROUND
 from medgan_core.training.finished import Finished
 from medgan_core.training.loading import collate
-from medgan_core.training.recipes import patches as real
 from medgan_core.training.recipes.beta_vae import BetaVAE
 from medgan_core.training.recipes.dae import DAE, MARGIN, inner
 from medgan_core.training.recipes.detecting import in_parts
 from medgan_core.training.recipes.f_anogan import FAnoGAN
-from medgan_core.training.recipes.generation import from_signed, to_signed
 
 TITLE = "Unusual patches"
 DENOISER, ANOGAN, VAE = detector(0), "f-anogan", "beta-vae-patch"
@@ -34,9 +30,6 @@ RUNS = {DENOISER: "DAE", ANOGAN: "f-AnoGAN", VAE: "VAE"}
 PATCHES = 400
 COMPONENTS = 8
 """Principal components of the linear autoencoder, as many as the codes of the networks have by default."""
-
-_SHOWN = 8
-_GAIN = 4.0
 
 
 def detection(bench: Bench) -> Section:
@@ -74,7 +67,8 @@ def detection(bench: Bench) -> Section:
                 ("patient", "patches", "AUROC DAE", "AUROC brightness"),
                 [[p, *(str(v) for v in row)] for p, row in folds.items()],
             ),
-            _picture(bench),
+            detection_pictures.slices(bench.runs.open(DENOISER), bench.data),
+            detection_pictures.patches(bench.runs.open(ANOGAN), bench.data),
         ],
         overview={
             run: f"AUROC {scores[name]['auroc']:.2f} (brightness {scores['brightness']['auroc']:.2f})"
@@ -154,28 +148,3 @@ def _without_networks(patches: Patches, normal: np.ndarray[Any, np.dtype[np.floa
         "brightness": brightness,
         "brightness within patients": patches.within_patients(brightness),
     }
-
-
-def _picture(bench: Bench) -> Picture:
-    """Generated patches, and what the generator makes of patches of a simulated head with painted spots."""
-    run = bench.runs.open(ANOGAN)
-    recipe = cast("FAnoGAN", run.recipe)
-    head = heads.simulated(bench.data, [recipe.contrast], pixel_mm=real.PIXEL_MM, lesions=True)
-    h, w, slices = real.patch_size(3)
-    depth = slices if recipe.spatial_dims == 3 else 1
-    samples = real.Patches(LesionPatches([head], size=(h, w), depth=depth, validation=True))
-    given = collate([samples[n] for n in range(_SHOWN)])["image"].clamp(0, 1)
-    with torch.no_grad():
-        again = from_signed(recipe.again(run.networks, to_signed(given.to(run.device)))).cpu()
-    drawn = run.draw(_SHOWN)["image"]
-    rows: list[tuple[str, Tensor]] = [
-        ("generated", drawn),
-        ("simulated", given),
-        ("made of it", again),
-        (f"{_GAIN:.0f} x difference", _GAIN * (again - given).abs()),
-    ]
-    caption = (
-        "Patches that f-AnoGAN generates; patches of a simulated head, every second one with painted spots, "
-        "what the generator makes of them, and the difference."
-    )
-    return image_rows("detection", caption, [(label, upright(images, _SHOWN)) for label, images in rows])

@@ -40,7 +40,7 @@ MARGIN = 32
 
 _CELLS, _STRENGTHS = (3.0, 20.0), (0.05, 0.3)
 _HIGHEST = 0.01
-_WHITE = 4.0
+WHITE = 4.0
 """Value of the map that pictures show white."""
 
 
@@ -170,7 +170,7 @@ class DAE(Supervised):
         image = batch["image"]
         restored = in_parts(lambda x: self.restored(networks, x), image, device)
         scores = self.score(image, restored)
-        away = self.map(image, restored) / _WHITE
+        away = self.map(image, restored) / WHITE
         numbers = detection(scores, {**batch, "image": inner(image)}) | measured.studies(batch)
         shown = [rows(inner(x).clamp(0, 1), 1) for x in (image, restored[:, :1], away)]
         return Findings(numbers, torch.cat(shown))

@@ -170,7 +170,7 @@ def test_patches_are_scored_with_and_without_networks(lab: Lab, tmp_path: Path) 
         "AUROC in brains/b3",
     ]
     assert cells(folds, "patient") == ["brains/b0", "brains/b3", "brains/b1"]
-    assert len(pictures(section, tmp_path)) == 1
+    assert len(pictures(section, tmp_path)) == 2
 
 
 def test_labels_are_looked_for_in_generated_images_and_learned_from_them(lab: Lab, tmp_path: Path) -> None:
