@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from medgan_core.card import DataSource, Domain
@@ -36,6 +37,9 @@ SOURCES = (
 
 PATIENTS = SOURCES[1:]
 """The sources that are scans of patients."""
+
+MARKED = (SOURCES[1], SOURCES[3])
+"""Those of them with lesions marked."""
 
 OTHER_ANATOMY = (
     DataSource(
@@ -73,11 +77,12 @@ def adult_brain(*, anatomy: str, slice_ratio: tuple[float, float] | None = None)
     )
 
 
-def patients_without(fold: int) -> tuple[DataSource, ...]:
+def patients_without(fold: int, sources: Sequence[DataSource] = PATIENTS) -> tuple[DataSource, ...]:
     """The scans of patients, with a note on who was left out of a training.
 
     Args:
         fold: of the cross-validation; -1 for the patients listed as ``val``.
+        sources: which of them were used.
     """
     left_out = f"of cross-validation fold {fold}" if fold >= 0 else "listed for validation"
-    return tuple(replace(source, note=f"without the patients {left_out}") for source in PATIENTS)
+    return tuple(replace(source, note=f"without the patients {left_out}") for source in sources)

@@ -29,7 +29,7 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.recipe import Batch, Findings, Logs, Supervised
 from medgan_core.training.recipes import measured
-from medgan_core.training.recipes.brain_data import SOURCES, adult_brain, patients_without
+from medgan_core.training.recipes.brain_data import MARKED, SOURCES, adult_brain, patients_without
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches
 from medgan_core.training.recipes.generation import rows
 from medgan_core.training.recipes.patches import PIXEL_MM, brain_patches, patch_size
@@ -200,7 +200,7 @@ class DAE(Supervised):
                 in_plane_mm=(0.9 * PIXEL_MM, 1.1 * PIXEL_MM), crop_margin_mm=4.0, output="share"
             ),
             domain=adult_brain(anatomy="brain of an adult"),
-            data=(*heads, *patients_without(self.fold)),
+            data=(*heads, *patients_without(self.fold, MARKED)),
             training=training,
             licence="Apache-2.0",
             figures=(),

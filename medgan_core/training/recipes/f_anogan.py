@@ -23,7 +23,7 @@ from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import measured
-from medgan_core.training.recipes.brain_data import adult_brain, patients_without
+from medgan_core.training.recipes.brain_data import MARKED, adult_brain, patients_without
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches
 from medgan_core.training.recipes.generation import from_signed, judge_samples, rows, to_signed
 from medgan_core.training.recipes.patches import PIXEL_MM, LesionFree, brain_patches, patch_size
@@ -218,7 +218,7 @@ class FAnoGAN(Stabilised):
                 in_plane_mm=(0.9 * PIXEL_MM, 1.1 * PIXEL_MM), crop_margin_mm=4.0, output="share"
             ),
             domain=adult_brain(anatomy="brain of an adult"),
-            data=patients_without(self.fold),
+            data=patients_without(self.fold, MARKED),
             training=training,
             licence="Apache-2.0",
             figures=(),
