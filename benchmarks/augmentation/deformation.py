@@ -24,6 +24,9 @@ _BLUR, _ITERATIONS, _SMOOTH = 1.5, 60, 1.5
 _REACH = (0.3, 1.2)
 """Share of the deformation that is gone: 1 arrives at the other patient's map, about."""
 
+_WAYS = 128
+"""Deformations between two patients that all crops are drawn from: each takes seconds to find."""
+
 Array = NDArray[np.float32]
 
 
@@ -38,6 +41,7 @@ class Deformed:
 
     def __init__(self, cases: Sequence[Case], *, image: str = "T1", label: str = "labels") -> None:
         self._images, self._labels = [], []
+        self._found: dict[tuple[int, int], Array] = {}
         for case in cases:
             centre = [(n - 1) / 2 for n in case.images[image].geometry.shape]
             window = Window(tuple(centre), SHAPE)
@@ -52,16 +56,23 @@ class Deformed:
     def draw(self, count: int, *, seed: int) -> tuple[Tensor, Tensor, list[int]]:
         """Pairs of image (n, 1, *SHAPE) and label map of the same shape, and the patient each comes from."""
         images, labels, owners = [], [], []
+        ways = np.random.default_rng(seed).permutation(len(self) ** 2)[:_WAYS]
         for number in range(count):
             rng = np.random.default_rng((seed, number))
-            source, target = rng.integers(len(self)), rng.integers(len(self))
-            wanted = self._nearer(self._labels[source], self._labels[target])
-            field = _field(self._labels[source], wanted) * np.float32(rng.uniform(*_REACH))
+            source, target = divmod(int(ways[rng.integers(len(ways))]), len(self))
+            field = self._way(source, target) * np.float32(rng.uniform(*_REACH))
             images.append(warped(self._images[source], field))
             labels.append(_warped_labels(self._labels[source], field))
             owners.append(int(source))
         both = [torch.from_numpy(np.stack(parts))[:, None] for parts in (images, labels)]
         return both[0], both[1], owners
+
+    def _way(self, source: int, target: int) -> Array:
+        """The deformation of one patient's crop towards another's; found once."""
+        if (source, target) not in self._found:
+            wanted = self._nearer(self._labels[source], self._labels[target])
+            self._found[source, target] = _field(self._labels[source], wanted)
+        return self._found[source, target]
 
     @staticmethod
     def _nearer(source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.int64]:
