@@ -123,7 +123,7 @@ class LesionPatches:
             case = pick(rng, by_patient)
             place = places[case][int(rng.integers(len(places[case])))]
             image, share = self._cut(self._stacks[case], place, rng, jitter=positive)
-            inner = self.patch(share)
+            inner = self._patch(share)
             fits = (inner >= 0.5).sum() >= self._least if positive else not bool((inner > 0).any())
             if fits:
                 return {
@@ -139,7 +139,7 @@ class LesionPatches:
             action="choose a smaller least, or a larger clearance_mm",
         )
 
-    def patch(self, image: Tensor) -> Tensor:
+    def _patch(self, image: Tensor) -> Tensor:
         """The patch in the middle of what is shown, (..., h, w)."""
         for axis in (-2, -1):
             image = image.narrow(axis, self._margin, image.shape[axis] - 2 * self._margin)

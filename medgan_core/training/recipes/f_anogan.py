@@ -16,17 +16,16 @@ from medgan_core.networks import build
 from medgan_core.networks.discriminator import Discriminator
 from medgan_core.networks.latent_encoder import LatentEncoder
 from medgan_core.networks.residual_gan import ResidualDiscriminator, ResidualGenerator
-from medgan_core.preprocess import Preprocess
 from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
 from medgan_core.training.recipe import Batch, Findings, Logs
-from medgan_core.training.recipes import measured
+from medgan_core.training.recipes import anomaly_card, measured
 from medgan_core.training.recipes.brain_data import MARKED, adult_brain, patients_without
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches
 from medgan_core.training.recipes.generation import from_signed, judge_samples, rows, to_signed
-from medgan_core.training.recipes.patches import PIXEL_MM, LesionFree, brain_patches, patch_size
+from medgan_core.training.recipes.patches import LesionFree, brain_patches, patch_size
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR, Stabilised
 
 ENCODER = "encoder"
@@ -206,26 +205,19 @@ class FAnoGAN(Stabilised):
             task="detect",
             inputs=(Port(key=self.contrast, title=self.contrast, required=True),),
             outputs=(
-                Port(
-                    key="anomaly",
-                    title="Anomaly map",
-                    kind="map",
-                    unit="absolute difference as a share of the 99.5th percentile of the foreground",
+                anomaly_card.anomaly_map(
+                    "absolute difference as a share of the 99.5th percentile of the foreground"
                 ),
             ),
             architecture=self.architecture,
-            preprocess=Preprocess(
-                in_plane_mm=(0.9 * PIXEL_MM, 1.1 * PIXEL_MM), crop_margin_mm=4.0, output="share"
-            ),
+            preprocess=anomaly_card.PREPROCESS,
             domain=adult_brain(anatomy="brain of an adult"),
             data=patients_without(self.fold, MARKED),
             training=training,
             licence="Apache-2.0",
             figures=(),
             limits=(
-                "Not for diagnosis, and no test for any disease: a high value says that a place is unusual "
-                "for this model, a low one does not say that it is well.",
-                "Skin, skull and eyes stand out, as there is no brain mask; look at the brain alone.",
+                *anomaly_card.LIMITS,
                 "The patches called usual come from patients with lesions elsewhere (multiple sclerosis, "
                 "treated glioblastoma), since most brains that openly licensed sets show are diseased.",
             ),
@@ -244,9 +236,7 @@ class FAnoGAN(Stabilised):
 
     def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
         """How the score tells patches with a lesion from those without, beside plain brightness."""
-        units = {"auroc": "of patches", "average_precision": "of patches"}
-        words = "brightness of the brightest pixels"
-        return measured.figures(numbers, command, units=units, baseline="intensity", words=words)
+        return anomaly_card.figures(numbers, command)
 
 
 def _mean_square(difference: Tensor) -> Tensor:

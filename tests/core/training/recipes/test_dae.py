@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from medgan_core.data.draws import generators
+from medgan_core.data.slabs import SimulatedSlabs
 from medgan_core.data.stacks import FOREGROUND
 from medgan_core.errors import UsageError
 from medgan_core.physics.noise import coarse_noise
 from medgan_core.training import loop
 from medgan_core.training.finished import Finished
-from medgan_core.training.recipes.dae import DAE, MARGIN, inner
+from medgan_core.training.recipes.dae import DAE, MARGIN, Noisy, inner
 from tests.brains import write_heads
 from tests.core.training.recipes.subjects import SMALL, judge_few, write_brains
 
@@ -47,6 +49,12 @@ def test_noise_lies_on_the_foreground_alone_and_a_sample_is_always_the_same(brai
 
 def test_simulated_slices_have_no_lesion_and_are_shown_as_a_scanner_might(tmp_path: Path) -> None:
     samples = replace(RECIPE, simulated=1.0).samples(write_heads(tmp_path), validation=False)
+    assert isinstance(samples, Noisy)
+    assert isinstance(samples._heads, SimulatedSlabs)
+    for number in range(8):
+        lesion = samples._heads.draw(*generators(0, number)).lesion
+        assert lesion is not None
+        assert not lesion.any()
     several = torch.cat([samples[n]["truth"] for n in range(8)])
     assert several.shape == (8, 32, 32)
     assert 0.2 < float(several[several > FOREGROUND].median()) < 1.2
