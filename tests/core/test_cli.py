@@ -16,11 +16,11 @@ import typer
 from typer.testing import CliRunner
 
 from medgan_core import cli, io
-from medgan_core.console import interruptible
+from medgan_core.cli.console import interruptible
 from medgan_core.volume import Geometry, Volume
 from tests.models import toy_denoise, toy_translate
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 AFFINE = np.array([[-3.0, 0.2, 0, 60], [0.2, 3.0, 0, -60], [0, 0, 4.0, -50], [0, 0, 0, 1]])
 
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from medgan_core import results
-from medgan_core.command import Device, Json, Settings, exit_status, pairs
-from medgan_core.console import following, interruptible, print_report, print_rows
+from medgan_core.cli.command import Device, Json, Settings, exit_status, pairs
+from medgan_core.cli.console import following, interruptible, print_report, print_rows
 from medgan_core.errors import MedganError, UsageError
 
 Name = Annotated[str, typer.Argument(help="Name of a model (see: medgan models).")]

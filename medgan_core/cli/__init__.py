@@ -1,4 +1,4 @@
-"""The command line: the verbs of `cli_models` and `cli_training`, and what other packages add.
+"""The command line: the verbs of `models` and `training`, and what other packages add.
 
 Exit status: 0 done, 2 usage, 3 input refused, 4 failed, 130 cancelled; the reason is on standard error and,
 for ``run``, in report.json. Packages add verbs by an entry point of the group ``medgan.commands``: a function
@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from medgan_core import __version__, cli_models, cli_training
+from medgan_core import __version__
+from medgan_core.cli import models, training
 
 GROUP = "medgan.commands"
 
@@ -28,8 +29,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_main_options)
-    cli_models.register(app)
-    cli_training.register(app)
+    models.register(app)
+    training.register(app)
     for point in importlib.metadata.entry_points(group=GROUP):
         try:
             point.load()(app)
@@ -55,7 +56,3 @@ def _main_options(
     ] = False,
 ) -> None:
     pass
-
-
-if __name__ == "__main__":
-    main()

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from medgan_core.command import Device, Json, Settings, exit_status, pairs
-from medgan_core.console import following, interruptible, print_rows
+from medgan_core.cli.command import Device, Json, Settings, exit_status, pairs
+from medgan_core.cli.console import following, interruptible, print_rows
 
 Names = list[str] | None
 

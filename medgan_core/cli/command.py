@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medgan_core.console import print_error
+from medgan_core.cli.console import print_error
 from medgan_core.errors import CancelledError, MedganError, UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
