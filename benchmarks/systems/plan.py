@@ -126,7 +126,7 @@ SYSTEMS: tuple[Planned, ...] = (
     _run("progressive", "progressive", updates=5000),
     _run("gedgan", "gedgan", updates=1000),
     *(
-        _run(f"ae-rate-{rate}", "ae", updates=3000, grid=True, latent=16, rate=rate)
+        _run(f"ae-rate-{rate}", "ae", updates=2000, grid=True, latent=16, rate=rate)
         for rate in (0.004, 0.001, 0.0003)
     ),
     *(
@@ -150,7 +150,7 @@ ABLATED: dict[str, dict[str, object]] = {
 }
 """GED-GAN with and without its two parts, and with the cheap variant of the second."""
 
-ABLATION_UPDATES, LONGER = 400, 8
+ABLATION_UPDATES, LONGER = 300, 8
 LONG = ("plain", "structure")
 """Variants whose updates are cheap are trained `LONGER` times as long too, about the time the others take."""
 
