@@ -19,8 +19,7 @@ from medgan_core.data.slabs import CONTRASTS, SimulatedSlabs, SlabSource
 from medgan_core.data.stacks import FOREGROUND
 from medgan_core.data.training_set import open_training_set
 from medgan_core.errors import UsageError
-from medgan_core.losses.laplace import laplace_nll
-from medgan_core.losses.robust import charbonnier
+from medgan_core.losses.with_error import with_error
 from medgan_core.metrics.unusual import DIRECTIONS, Direction, unusual
 from medgan_core.physics.noise import coarse_noise
 from medgan_core.training.loading import Samples
@@ -141,12 +140,7 @@ class DAE(Supervised):
         truth = batch["truth"]
         value, log_scale = forward(batch["input"].contiguous(memory_format=torch.channels_last)).chunk(2, 1)
         inside = (truth > FOREGROUND).float()
-        total = inside.sum().clamp(min=1)
-        residual = value - truth
-        error = (charbonnier(residual, epsilon=self.epsilon) * inside).sum() / total
-        likelihood = (laplace_nll(residual.detach(), log_scale) * inside).sum() / total
-        mae = (residual.detach().abs() * inside).sum() / total
-        return error + self.nll * likelihood, {"mae": mae, "nll": likelihood.detach()}
+        return with_error(value, log_scale, truth, inside, epsilon=self.epsilon, nll=self.nll)
 
     def restored(self, networks: Networks, images: Tensor) -> Tensor:
         """What the network makes of images (n, 1, h, w), and the log of its error: (n, 2, h, w)."""

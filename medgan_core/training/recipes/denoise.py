@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from medgan_core import networks
 from medgan_core.card import Architecture, Domain, ModelCard, Port, Setting, Training, Weights
 from medgan_core.data.augmentation import noise_map
 from medgan_core.data.slabs import SlabSource
-from medgan_core.losses.laplace import laplace_nll
-from medgan_core.losses.robust import charbonnier
-from medgan_core.losses.structure import ssim_loss
 from medgan_core.physics.noise import rician
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.networks import Forward
-from medgan_core.training.recipe import Batch, Logs, Supervised
 from medgan_core.training.recipes.brain_data import SOURCES
-from medgan_core.training.recipes.sources import brain_slabs, generators
+from medgan_core.training.recipes.slab_regression import SlabRegression
+from medgan_core.training.recipes.sources import generators
 
 LEVELS = (0.006, 0.17)
 """Smallest and largest sigma in training, as a share of the foreground's 99.5th percentile."""
@@ -33,19 +27,8 @@ PREPROCESS = Preprocess(output="source")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Denoise(Supervised):
-    """Removes Rician noise of an unknown, possibly varying level and predicts the error that stays.
-
-    Args:
-        slices: of a slab.
-        size: pixels along its sides.
-        real_share: probability that a slab comes from a patient, not from the simulation.
-        fold: cross-validation fold left out, -1 for none.
-        widths: of the network.
-        ssim: weight of the structural loss.
-        nll: weight of the likelihood that trains the predicted error.
-        epsilon: residual at which the loss turns from quadratic to linear; large for the highest PSNR.
-    """
+class Denoise(SlabRegression):
+    """Removes Rician noise of an unknown, possibly varying level and predicts the error that stays."""
 
     name: ClassVar[str] = "mr-denoise"
     gpu: ClassVar[Mapping[str, str]] = {
@@ -57,11 +40,8 @@ class Denoise(Supervised):
 
     slices: int = 5
     size: int = 128
-    real_share: float = 0.0
-    fold: int = -1
     widths: tuple[int, ...] = (48, 96, 128)
     ssim: float = 0.03
-    nll: float = 0.05
     epsilon: float = 0.05
 
     @property
@@ -76,36 +56,10 @@ class Denoise(Supervised):
         }
         return Architecture(name="slab-unet", options=options)
 
-    def network(self) -> nn.Module:
-        """A blending `SlabUNet` with random weights."""
-        return networks.build(**asdict(self.architecture))
-
     def samples(self, data: Path, *, validation: bool) -> DenoiseSamples:
         """Noisy slabs of one contrast each."""
-        source = brain_slabs(
-            data,
-            slices=self.slices,
-            size=self.size,
-            real_share=self.real_share,
-            fold=self.fold,
-            preprocess=PREPROCESS,
-            validation=validation,
-        )
-        return DenoiseSamples(source, seed=self.seed + 1_000_003 * validation)
-
-    def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
-        """Charbonnier and structural loss, likelihood of the predicted error."""
-        inputs = batch["input"].contiguous(memory_format=torch.channels_last)
-        value, log_scale = forward(inputs).chunk(2, dim=1)
-        truth, weight = batch["truth"], batch["weight"]
-        total = weight.sum().clamp(min=1)
-        residual = value - truth
-        error = (charbonnier(residual, epsilon=self.epsilon) * weight).sum() / total
-        structure = (ssim_loss(value, truth) * weight).sum() / total
-        likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
-        loss = error + self.ssim * structure + self.nll * likelihood
-        mae = (residual.detach().abs() * weight).sum() / total
-        return loss, {"mae": mae, "ssim": 1 - structure.detach(), "nll": likelihood.detach()}
+        source = self.slabs(data, PREPROCESS, validation=validation)
+        return DenoiseSamples(source, seed=self.sample_seed(validation=validation))
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""

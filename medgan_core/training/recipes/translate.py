@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from medgan_core import networks
 from medgan_core.card import Architecture, Domain, ModelCard, Port, Training, Weights
 from medgan_core.data.augmentation import scanner_effects
 from medgan_core.data.slabs import SlabSource
-from medgan_core.losses.laplace import laplace_nll
-from medgan_core.losses.robust import charbonnier
-from medgan_core.losses.structure import ssim_loss
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.networks import Forward
-from medgan_core.training.recipe import Batch, Logs, Supervised
 from medgan_core.training.recipes.brain_data import SOURCES
-from medgan_core.training.recipes.sources import brain_slabs, generators
+from medgan_core.training.recipes.slab_regression import SlabRegression
+from medgan_core.training.recipes.sources import generators
 
 INPUTS = ("T1", "T1post", "T2", "FLAIR")
 TARGETS = ("T1", "T2", "FLAIR")
@@ -32,19 +27,11 @@ PREPROCESS = Preprocess(in_plane_mm=(0.65, 1.3), crop_margin_mm=8.0, output="tra
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translate(Supervised):
+class Translate(SlabRegression):
     """Supervised translation with missing inputs and a predicted error.
 
     Args:
-        slices: of a slab.
-        size: pixels along its sides.
-        real_share: probability that a slab comes from a patient, not from the simulation.
-        fold: cross-validation fold left out, -1 for none.
-        widths: of the network.
-        epsilon: residual at which the loss turns from quadratic to linear; large for the highest PSNR.
         effects: strength of what scanners do to the inputs: gain, shading, noise.
-        ssim: weight of the structural loss.
-        nll: weight of the likelihood that trains the predicted error.
     """
 
     name: ClassVar[str] = "brain-mr-translate"
@@ -57,13 +44,10 @@ class Translate(Supervised):
 
     slices: int = 3
     size: int = 192
-    real_share: float = 0.0
-    fold: int = -1
     widths: tuple[int, ...] = (48, 96, 128, 160)
     epsilon: float = 0.1
     effects: float = 1.0
     ssim: float = 0.1
-    nll: float = 0.05
 
     @property
     def architecture(self) -> Architecture:
@@ -78,38 +62,14 @@ class Translate(Supervised):
         }
         return Architecture(name="slab-unet", options=options)
 
-    def network(self) -> nn.Module:
-        """A `SlabUNet` with random weights."""
-        return networks.build(**asdict(self.architecture))
-
     def samples(self, data: Path, *, validation: bool) -> TranslateSamples:
         """Slabs with some contrasts hidden."""
-        source = brain_slabs(
-            data,
-            slices=self.slices,
-            size=self.size,
-            real_share=self.real_share,
-            fold=self.fold,
-            preprocess=PREPROCESS,
-            validation=validation,
-        )
-        return TranslateSamples(source, seed=self.seed + 1_000_003 * validation, effects=self.effects)
+        source = self.slabs(data, PREPROCESS, validation=validation)
+        return TranslateSamples(source, seed=self.sample_seed(validation=validation), effects=self.effects)
 
-    def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
-        """Charbonnier and structural loss on hidden contrasts, likelihood of the predicted error."""
-        inputs = batch["input"].contiguous(memory_format=torch.channels_last)
-        value, log_scale = forward(inputs).chunk(2, dim=1)
-        truth, weight = batch["truth"], batch["weight"]
-        total = weight.sum().clamp(min=1)
-        residual = value - truth
-        error = (charbonnier(residual, epsilon=self.epsilon) * weight).sum() / total
-        structure = (
-            ssim_loss(value * weight.clamp(max=1), truth * weight.clamp(max=1)) * weight
-        ).sum() / total
-        likelihood = (laplace_nll(residual.detach(), log_scale) * weight).sum() / total
-        loss = error + self.ssim * structure + self.nll * likelihood
-        mae = (residual.detach().abs() * weight).sum() / total
-        return loss, {"mae": mae, "ssim": 1 - structure.detach(), "nll": likelihood.detach()}
+    def compared(self, image: Tensor, weight: Tensor) -> Tensor:
+        """The hidden contrasts alone."""
+        return image * weight.clamp(max=1)
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""
