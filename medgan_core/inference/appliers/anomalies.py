@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from medgan_core import preprocess
 from medgan_core.foreground import foreground
-from medgan_core.inference.appliers.application import Answer, Application, notes, voxels
+from medgan_core.inference.appliers import anomaly_map
+from medgan_core.inference.appliers.application import Answer, Application, notes
 from medgan_core.inference.apply import apply
 from medgan_core.inference.plan import Plan
 from medgan_core.inference.tiles import padded
 from medgan_core.inference.views import View, Views
-from medgan_core.report import Row
 
-_HIGH = 99.0
+_UNIT = "% of the image's 99.5th percentile, in the foreground"
 
 
 def find(work: Application) -> Answer:
@@ -28,23 +28,24 @@ def find(work: Application) -> Answer:
     Raises:
         MedganError: as `inference.apply` does.
     """
-    image, monitor = work.first, work.monitor
+    monitor = work.monitor
     with monitor.stage("preprocess", 0.2):
-        array, placement = preprocess.forward(work.card.preprocess, [image])
+        array, placement = preprocess.forward(work.card.preprocess, [work.first])
         inside = foreground(array[0])
     with monitor.stage("network", 0.95):
         (plan,) = work.plans((preprocess.SLICES,))
         stride = int(work.settings["stride"])
         (away, score), plan, remarks = _averaged(work, array, stride, plan)
     with monitor.stage("inverse", 1.0):
-        found = preprocess.inverse(work.card.preprocess, (away * inside)[None], placement).data[0]
-        np.maximum(found, 0.0, out=found)
-        found[voxels(image) == 0] = 0.0
-    rows = _rows(away[inside], score[inside]) if inside.any() else []
+        shown = anomaly_map.on_source(work, away * inside, placement)
     return Answer(
-        volumes={work.target: image.with_data(found)},
+        volumes={work.target: shown},
         views=Views(views=(View(axis=preprocess.SLICES, plan=plan),)),
-        rows=(*notes(remarks), *rows),
+        rows=(
+            *notes(remarks),
+            *anomaly_map.figures({"Anomaly map": 100 * away[inside]}, _UNIT),
+            *anomaly_map.figures({"Anomaly score of patches": score[inside]}, ""),
+        ),
     )
 
 
@@ -98,14 +99,3 @@ def _shifts(side: int, stride: int) -> Iterator[tuple[int, int]]:
     for down in range(0, side, stride):
         for across in range(0, side, stride):
             yield down, across
-
-
-def _rows(away: NDArray[np.float32], score: NDArray[np.float32]) -> list[Row]:
-    """What the whole volume comes to; no limit is known, so nothing is judged."""
-    share = "% of the image's 99.5th percentile, in the foreground"
-    return [
-        Row("Anomaly map, mean", round(100 * float(away.mean()), 2), share),
-        Row(f"Anomaly map, {_HIGH:g}th percentile", round(100 * float(np.percentile(away, _HIGH)), 2), share),
-        Row("Anomaly score of patches, mean", float(f"{score.mean():.4g}")),
-        Row(f"Anomaly score of patches, {_HIGH:g}th percentile", float(f"{np.percentile(score, _HIGH):.4g}")),
-    ]

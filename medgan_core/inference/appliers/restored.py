@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from medgan_core import preprocess
 from medgan_core.foreground import foreground
-from medgan_core.inference.appliers.application import Answer, Application, notes, voxels
+from medgan_core.inference.appliers import anomaly_map
+from medgan_core.inference.appliers.application import Answer, Application, notes
 from medgan_core.inference.apply import apply
 from medgan_core.inference.views import View, Views
 from medgan_core.metrics.unusual import Direction, unusual
-from medgan_core.report import Row
 
-_HIGH = 99.0
+_UNIT = "times the expected difference, in the foreground"
 
 
 def compare(work: Application) -> Answer:
@@ -25,9 +25,9 @@ def compare(work: Application) -> Answer:
     Raises:
         MedganError: as `inference.apply` does.
     """
-    image, monitor = work.first, work.monitor
+    monitor = work.monitor
     with monitor.stage("preprocess", 0.2):
-        array, placement = preprocess.forward(work.card.preprocess, [image])
+        array, placement = preprocess.forward(work.card.preprocess, [work.first])
         inside = foreground(array[0])
     with monitor.stage("network", 0.92):
         (plan,) = work.plans((preprocess.SLICES,))
@@ -44,26 +44,14 @@ def compare(work: Application) -> Answer:
         assert applied.log_scales is not None
         given, restored, scale = (_slices(a) for a in (array, applied.values, applied.log_scales))
         away = unusual(given, restored, scale, direction)[:, 0].permute(1, 2, 0).numpy()
-        shown = np.where(inside, away, np.float32(0))
-        found = preprocess.inverse(work.card.preprocess, [shown], placement).data[0]
-        np.maximum(found, 0.0, out=found)
-        found[voxels(image) == 0] = 0.0
+        shown = anomaly_map.on_source(work, np.where(inside, away, np.float32(0)), placement)
     return Answer(
-        volumes={work.target: image.with_data(found)},
+        volumes={work.target: shown},
         views=Views(views=(View(axis=preprocess.SLICES, plan=applied.plan),)),
-        rows=(*notes(applied.notes), *(_rows(away[inside]) if inside.any() else [])),
+        rows=(*notes(applied.notes), *anomaly_map.figures({"Anomaly map": away[inside]}, _UNIT)),
     )
 
 
 def _slices(array: NDArray[np.float32]) -> torch.Tensor:
     """(1, i, j, k) as a batch of slices (k, 1, i, j)."""
     return torch.from_numpy(np.ascontiguousarray(array)).permute(3, 0, 1, 2)
-
-
-def _rows(away: NDArray[np.float32]) -> list[Row]:
-    """What the whole volume comes to; no limit is known, so nothing is judged."""
-    unit = "times the expected difference, in the foreground"
-    return [
-        Row("Anomaly map, mean", round(float(away.mean()), 2), unit),
-        Row(f"Anomaly map, {_HIGH:g}th percentile", round(float(np.percentile(away, _HIGH)), 2), unit),
-    ]
