@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from benchmarks.systems.anchors import ANCHORS, GAUSSIAN, NOISE, Anchors
 from benchmarks.systems.features import FEATURES, FRECHET_DIMENSIONS
 from benchmarks.systems.image_sets import COPY_DIMENSIONS, FEATURE_RUN, ImageSets
 from benchmarks.systems.judged import Bench
@@ -22,7 +19,6 @@ from medgan_core.training.recipes.flow import Flow
 
 TITLE = "Images from nothing"
 SYSTEMS = ("gan", "dcgan", "wgan", "wgan-gp", "sngan", "progressive", "gedgan", "beta-vae", "flow")
-GAUSSIAN, NOISE = "PCA-Gaussian", "noise"
 STEPS = (1, 2, 4, 8)
 _SEED, _SHOWN = 0, 12
 
@@ -56,11 +52,8 @@ def generation(bench: Bench) -> Section:
     missing = bench.runs.missing(SYSTEMS)
     there = [name for name in SYSTEMS if name not in missing]
     sets = ImageSets(bench)
-    anchors = _Anchors(bench, sets)
-    found = {
-        name: bench.judged(f"generation-{name}", make, runs=[FEATURE_RUN])
-        for name, make in anchors.all().items()
-    }
+    anchors = Anchors(bench, sets)
+    found = {name: anchors.judged(name) for name in ANCHORS}
     found |= {
         name: bench.judged(
             f"generation-{name}", partial(_judged, bench, sets, name), runs=[FEATURE_RUN, name]
@@ -86,47 +79,6 @@ def generation(bench: Bench) -> Section:
         overview={name: _short(found[name]) for name in there},
         figures={"sets": found, "flow_steps": steps, "missing": missing},
     )
-
-
-class _Anchors:
-    """Sets that need no generative network: real ones, and samplers fitted to the training images."""
-
-    def __init__(self, bench: Bench, sets: ImageSets) -> None:
-        self._bench, self._sets = bench, sets
-
-    def all(self) -> dict[str, Callable[[], Figures]]:
-        """By name what judges it, in the order of the table."""
-        return {
-            "real: training": self._training,
-            "real: halves of training": self._halves,
-            GAUSSIAN: lambda: self._with_copies(self.gaussian(self._bench.images)),
-            NOISE: lambda: self._with_copies(self.noise(self._bench.images)),
-        }
-
-    def gaussian(self, count: int) -> Tensor:
-        """Samples of the training images' Gaussian, cut to 0 to 1."""
-        return torch.from_numpy(self._sets.components.sample(count, seed=_SEED)).clamp(0, 1)
-
-    def noise(self, count: int) -> Tensor:
-        """Every voxel for itself, with its mean and spread over the training images."""
-        real = self._sets.training.crops.images
-        numbers = np.random.default_rng(_SEED).standard_normal((count, *real.shape[1:]))
-        return (real.mean(0) + real.std(0) * torch.from_numpy(numbers).float()).clamp(0, 1)
-
-    def _with_copies(self, images: Tensor) -> Figures:
-        return self._sets.figures(images) | self._sets.copies(images)
-
-    def _training(self) -> Figures:
-        some = self._sets.training.crops.any(self._bench.images, seed=_SEED)
-        return self._sets.figures(some.images, some.patients)
-
-    def _halves(self) -> Figures:
-        training = self._sets.training
-        first, second = training.crops.halves()
-        rows = training.rows[training.crops.patients % 2 == 0]
-        reference = dataclasses.replace(training, crops=first, rows=rows)
-        some = second.any(self._bench.images, seed=_SEED)
-        return self._sets.figures(some.images, some.patients, reference=reference)
 
 
 def _judged(bench: Bench, sets: ImageSets, name: str) -> Figures:

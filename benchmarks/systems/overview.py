@@ -57,7 +57,7 @@ def _row(planned: Planned, runs: Runs, figures: str) -> list[str]:
         return [*row, "cpu", data, "", "", "", missing[planned.name], good_for]
     took = runs.summary(planned.name)
     preset = "gpu" if "--preset gpu" in folder.done(runs.path(planned.name))["command"] else "cpu"
-    sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in took.parameters.items())
+    sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in took.parameters.items() if count)
     back = f" ({took.rollbacks} rollbacks)" if took.rollbacks else ""
     return [*row, preset, data, f"{took.updates}{back}", f"{took.minutes:.0f}", sizes, figures, good_for]
 

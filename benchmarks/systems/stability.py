@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.systems.anchors import NOISE, Anchors
 from benchmarks.systems.image_sets import FEATURE_RUN, ImageSets
 from benchmarks.systems.judged import Bench
 from benchmarks.systems.per_patient import spread
@@ -26,8 +27,9 @@ always there.
 The watch looks at every validation for numbers that are not finite, for a collapse (samples that were
 varied and are no more) and for a discriminator that is always right; it goes back to the last good
 weights at half the pace, three times, then stops the run. *rollbacks* counts its steps over all seeds,
-*stopped* the runs it ended, *collapsed* those whose final samples are all alike by the same rule; KID,
-coverage and MS-SSIM are those of the runs that finished, mean and standard deviation."""
+*stopped* the runs it ended, *collapsed* those whose final samples are all alike by the same rule, and
+*lost* those whose samples are no nearer to real images than voxels of noise are, which the watch does not
+see; KID, coverage and MS-SSIM are those of the runs that finished, mean and standard deviation."""
 
 
 def stability(bench: Bench) -> Section:
@@ -44,8 +46,9 @@ def stability(bench: Bench) -> Section:
     if FEATURE_RUN in waits or len(waits) == len(every):
         return waiting(TITLE, waits)
     sets = ImageSets(bench)
+    noise = Anchors(bench, sets).judged(NOISE)["kid"]["value"]
     found = {
-        key: [_figures(bench, sets, n, stopped.get(n, "")) for n in group if n not in waits]
+        key: [_figures(bench, sets, n, stopped.get(n, ""), noise) for n in group if n not in waits]
         for key, group in names.items()
     }
     found = {key: runs for key, runs in found.items() if runs}
@@ -57,12 +60,13 @@ def stability(bench: Bench) -> Section:
     return Section(title=TITLE, parts=parts, figures={"runs": figures, "missing": waits})
 
 
-def _figures(bench: Bench, sets: ImageSets, name: str, why: str) -> Figures:
+def _figures(bench: Bench, sets: ImageSets, name: str, why: str, noise: float) -> Figures:
     told: Figures = {"rollbacks": bench.runs.rollbacks(name), "stopped": why}
     if not why:
         images = sets.of_run(name)
         told |= {"kid": images["kid"]["value"]} | {k: images[k] for k in ("coverage", "similarity")}
         diversity = {"diversity": images["similarity"], "diversity_real": sets.real_similarity}
+        told["lost"] = told["kid"] >= noise
         told["collapsed"] = bool(Watch(varied=True).trouble(diversity))
     return told
 
@@ -76,6 +80,7 @@ def _table(found: dict[tuple[str, str], list[Figures]]) -> Table:
         "rollbacks",
         "stopped",
         "collapsed",
+        "lost",
         "KID",
         "coverage",
         "MS-SSIM",
@@ -86,6 +91,7 @@ def _table(found: dict[tuple[str, str], list[Figures]]) -> Table:
             sum(run["rollbacks"] for run in runs),
             sum(bool(run["stopped"]) for run in runs),
             sum(run.get("collapsed", False) for run in runs),
+            sum(run.get("lost", False) for run in runs),
         ]
         judged = [run for run in runs if not run["stopped"]]
         keys = ("kid", "coverage", "similarity") if judged else ()
@@ -98,10 +104,11 @@ def _table(found: dict[tuple[str, str], list[Figures]]) -> Table:
 
 
 def _verdict(found: dict[tuple[str, str], list[Figures]]) -> str:
-    """In how many runs the watch stepped in, by the settings."""
+    """In how many runs the watch stepped in, and how many are worth nothing without that, by the settings."""
     told = []
     for stabilisers in STABILISERS:
         runs = [run for (_, name), group in found.items() if name == stabilisers for run in group]
         troubled = sum(run["rollbacks"] > 0 or bool(run["stopped"]) for run in runs)
-        told.append(f"{stabilisers}: in {troubled} of {len(runs)} runs")
-    return "The watch had to step in " + ", ".join(told) + "."
+        lost = sum(run.get("lost", False) for run in runs)
+        told.append(f"{stabilisers}: in {troubled} of {len(runs)} runs, and {lost} finished lost")
+    return "The watch had to step in " + "; ".join(told) + "."
