@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from medgan_core.data.slices import UnpairedSlices
 from medgan_core.data.windows import Augmentation
-from medgan_core.networks.image_to_image import ResidualImageGenerator
+from medgan_core.errors import UsageError
+from medgan_core.networks.image_to_image import ResidualImageGenerator, UNetGenerator
 from medgan_core.training.image_pool import ImagePool
 from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
@@ -27,6 +28,10 @@ from medgan_core.training.recipes.transforming import DepthLast, Transforming, a
 TO_A, TO_B = "to_a", "to_b"
 JUDGE_A, JUDGE_B = "judge_a", "judge_b"
 POOL_A, POOL_B = "pool_a", "pool_b"
+GENERATORS: dict[str, type[ResidualImageGenerator] | type[UNetGenerator]] = {
+    "residual": ResidualImageGenerator,
+    "unet": UNetGenerator,
+}
 _SIDES = {JUDGE_A: ("a", POOL_A), JUDGE_B: ("b", POOL_B)}
 
 
@@ -43,6 +48,7 @@ class CycleGAN(Transforming):
         first: contrast A.
         second: contrast B.
         identity: weight of the identity loss (section 5.2), as a multiple of `l1`.
+        generator: ``residual`` as in the paper, or ``unet``, whose skips carry edges.
         blocks: residual blocks of a generator.
         pool: images each pool holds, see `image_pool.ImagePool`.
     """
@@ -66,18 +72,21 @@ class CycleGAN(Transforming):
     first: str = "T1"
     second: str = "T2"
     identity: float = 0.5
+    generator: str = "residual"
     blocks: int = 4
     pool: int = 50
 
     def __post_init__(self) -> None:
         super().__post_init__()
         contrasts_of(f"{self.first},{self.second}")
+        if self.generator not in GENERATORS:
+            raise UsageError("There is no such generator", expected=", ".join(GENERATORS), got=self.generator)
 
     def networks(self) -> dict[str, nn.Module]:
         """Generators by what they make, discriminators by what they judge, and the pools of both."""
         shape = (1, *self.size, self.depth)[: 1 + self.spatial_dims]
         generators = {
-            name: ResidualImageGenerator(
+            name: GENERATORS[self.generator](
                 widths=self.widths, blocks=self.blocks, spatial_dims=self.spatial_dims
             )
             for name in (TO_A, TO_B)

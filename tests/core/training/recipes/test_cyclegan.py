@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from medgan_core.errors import UsageError
 from medgan_core.training import folder
-from medgan_core.training.recipes.cyclegan import POOL_A, TO_A, TO_B, CycleGAN
+from medgan_core.training.recipes.cyclegan import GENERATORS, POOL_A, TO_A, TO_B, CycleGAN
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
 from tests.core.training.recipes.tiny_brains import batch_of, moment, networks_of, run, tiny
 
@@ -59,6 +60,21 @@ def test_each_generator_makes_the_side_it_is_named_after(brains: Path) -> None:
     recipe.loss(DISCRIMINATOR, networks, batch, moment())
     assert float(seen[TO_A].mean()) == 1
     assert float(seen[TO_B].mean()) == -1
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+@torch.no_grad()
+def test_generators_by_name_keep_the_size(generator: str) -> None:
+    recipe = tiny(CycleGAN, generator=generator)
+    networks, image = networks_of(recipe), torch.rand(1, 1, 32, 32)
+    for name in (TO_A, TO_B):
+        assert isinstance(networks.exact(name), GENERATORS[generator])
+        assert networks[name](image).shape == image.shape
+
+
+def test_an_unknown_generator_is_refused() -> None:
+    with pytest.raises(UsageError, match="unet"):
+        tiny(CycleGAN, generator="transformer")
 
 
 def test_the_sides_of_the_patients_left_out_are_of_one_place_and_in_training_they_are_not(
