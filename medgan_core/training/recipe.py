@@ -91,6 +91,10 @@ class Recipe:
         """Training samples, or those of the patients left out; `data` is a manifest's folder or a pack."""
         raise TypeError(f"{type(self).__name__} does not say what it trains on")
 
+    def sample_seed(self, *, validation: bool) -> int:
+        """Of the samples: other ones for validation."""
+        return self.seed + 1_000_003 * validation
+
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
         """What a player minimises on a batch, and numbers to log (a tensor is averaged without waiting)."""
         raise TypeError(f"{type(self).__name__} does not say what it minimises")

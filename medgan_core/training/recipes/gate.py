@@ -72,7 +72,7 @@ class Gate(Supervised):
                     heads.append((coarse(image.volume()), CONTRASTS.index(key)))
                 elif not brain and len(others) < _MOST_OTHERS:
                     others.append(coarse(image.volume()))
-        return GateSamples(maps, heads, others, seed=self.seed + 1_000_003 * validation)
+        return GateSamples(maps, heads, others, seed=self.sample_seed(validation=validation))
 
     def error(self, forward: Forward, batch: Batch) -> tuple[Tensor, Logs]:
         """Anatomy on every sample, contrast on heads only."""

@@ -96,7 +96,7 @@ class Inpaint(Transforming):
             OneContrast(DepthLast(self.slices(stacks, validation=validation))),
             kinds=kinds,
             lesions=self._lesions(data, names) if _LESION in kinds else None,
-            seed=self.seed + 1_000_003 * validation,
+            seed=self.sample_seed(validation=validation),
         )
 
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:

@@ -77,7 +77,7 @@ class Pix2pix(Transforming):
         slices = DepthLast(self.slices(stacks, validation=validation))
         if self.task == "translate":
             return Pairs(slices)
-        return Noisy(slices, largest=self.noise, seed=self.seed + 1_000_003 * validation)
+        return Noisy(slices, largest=self.noise, seed=self.sample_seed(validation=validation))
 
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
         """Both sides of equation 4."""

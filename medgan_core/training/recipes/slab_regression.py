@@ -46,7 +46,7 @@ class SlabRegression(Supervised):
     @property
     def architecture(self) -> Architecture:
         """The network of the card."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say what its network is")
 
     def network(self) -> nn.Module:
         """A blending `SlabUNet` with random weights."""
@@ -63,10 +63,6 @@ class SlabRegression(Supervised):
             preprocess=preprocess,
             validation=validation,
         )
-
-    def sample_seed(self, *, validation: bool) -> int:
-        """Of the samples: other ones for validation."""
-        return self.seed + 1_000_003 * validation
 
     def compared(self, image: Tensor, weight: Tensor) -> Tensor:
         """What the structural loss sees of an image."""

@@ -69,7 +69,7 @@ class Translate(SlabRegression):
 
     def compared(self, image: Tensor, weight: Tensor) -> Tensor:
         """The hidden contrasts alone."""
-        return image * weight.clamp(max=1)
+        return image * weight
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""

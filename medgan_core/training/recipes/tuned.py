@@ -32,8 +32,6 @@ from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.translate import Translate, TranslateSamples
 
-_VALIDATION_SEED = 1_000_003
-
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned(Recipe):
@@ -79,7 +77,7 @@ class TunedTranslate(Tuned, Translate):
         files, studies = _part(data, validation=validation)
         prepared = [prepare(files.case(study), translate.PREPROCESS) for study in studies]
         source = _slabs(prepared, slices=self.slices, size=self.size)
-        return TranslateSamples(source, seed=self.seed + _VALIDATION_SEED * validation, effects=self.effects)
+        return TranslateSamples(source, seed=self.sample_seed(validation=validation), effects=self.effects)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,7 @@ class TunedDenoise(Tuned, Denoise):
         files, studies = _part(data, validation=validation)
         prepared = [one for study in studies for one in _alone(files, study)]
         source = _slabs(prepared, slices=self.slices, size=self.size)
-        return DenoiseSamples(source, seed=self.seed + _VALIDATION_SEED * validation)
+        return DenoiseSamples(source, seed=self.sample_seed(validation=validation))
 
 
 @dataclass(frozen=True, kw_only=True)

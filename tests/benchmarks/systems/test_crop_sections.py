@@ -87,6 +87,9 @@ def test_stability_counts_what_the_watch_did(bench: Bench) -> None:
     section = stability(bench)
     assert list(table(section)["gan"])[2:5] == ["1", "0", "0"]
     assert any(isinstance(part, str) and "bare: in 0 of 1 runs" in part for part in section.parts)
+    noise = generation.generation(bench).figures["sets"][NOISE]["kid"]["value"]
+    runs = [run for group in section.figures["runs"].values() for run in group]
+    assert [run["lost"] for run in runs] == [run["kid"] >= noise for run in runs]
 
 
 def test_the_page_has_every_section_and_its_pictures(bench: Bench, tmp_path: Path) -> None:
