@@ -71,9 +71,10 @@ def classification(bench: Bench) -> Section:
 
 def _judged(bench: Bench, count: int) -> dict[str, Any]:
     by_fold = [_patches(bench, fold, count) for fold in FOLDS]
+    shown = [torch.from_numpy(patches.images) for patches in by_fold]
     logits = {
         kind: [
-            [_logits(bench, downstream(kind, seed, fold).name, by_fold[n]) for n, fold in enumerate(FOLDS)]
+            [_logits(bench, downstream(kind, seed, fold).name, shown[n]) for n, fold in enumerate(FOLDS)]
             for seed in SEEDS
         ]
         for kind in TRAINED_ON
@@ -106,10 +107,11 @@ def _patches(bench: Bench, fold: int, count: int) -> Patches:
     return Patches.first(recipe.samples(bench.data, validation=True), count)
 
 
-def _logits(bench: Bench, name: str, patches: Patches) -> Scores:
+def _logits(bench: Bench, name: str, images: torch.Tensor) -> Scores:
+    """How likely a lesion is in each image for the classifier of that name, (n,)."""
     run = bench.runs.open(name)
     with torch.no_grad():
-        logits = in_parts(run.networks["model"], torch.from_numpy(patches.images), run.device)
+        logits = in_parts(run.networks["model"], images, run.device)
     return (logits[:, 1] - logits[:, 0]).double().numpy()
 
 
@@ -118,6 +120,15 @@ def _by_fold(seeds: list[list[float]]) -> list[str]:
 
 
 def _picture(bench: Bench) -> Picture:
+    """Patches of both classes as a flow draws them, sorted by a classifier."""
     drawn: Mapping[str, torch.Tensor] = bench.runs.open(FLOW.format(FOLDS[0])).draw(_SHOWN)
-    rows = [(name.replace("-", " "), upright(images, _SHOWN)) for name, images in drawn.items()]
-    return image_rows("classification", "Patches that the flow draws for each class.", rows)
+    judge = downstream("real", 0, FOLDS[0]).name
+    rows = []
+    for name, images in drawn.items():
+        order = np.argsort(_logits(bench, judge, images))
+        rows.append((name.replace("-", " "), upright(images[order], _SHOWN)))
+    caption = (
+        "Patches that the flow draws for each class; the further right, the likelier a lesion for the "
+        "classifier trained on real patches."
+    )
+    return image_rows("classification", caption, rows)

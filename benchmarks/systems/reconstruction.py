@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from statistics import fmean
 from typing import Any, cast
@@ -25,6 +25,9 @@ from medgan_core.training.recipes.judging import FOREGROUND
 
 TITLE = "Reconstruction"
 SYSTEMS = ("ae", "beta-vae")
+SHOWN_ON = "flow"
+"""Run whose images are shown through the codes, since those of patients are not."""
+
 _AT_ONCE, _SHOWN, _SEED = 64, 12, 0
 
 Figures = dict[str, Any]
@@ -48,8 +51,10 @@ def reconstruction(bench: Bench) -> Section:
         return waiting(TITLE, missing)
     parts: list[Part] = [METHOD, _table(found), *not_judged(missing)]
     parts += [_verdict(name, figures) for name, figures in found.items()]
+    if not bench.runs.missing([SHOWN_ON]):
+        parts.append(_reconstructed(bench, found))
     if "beta-vae" not in missing:
-        parts.append(_picture(bench.runs.open("beta-vae")))
+        parts.append(_samples(bench.runs.open("beta-vae")))
     return Section(
         title=TITLE,
         parts=parts,
@@ -114,7 +119,20 @@ def _verdict(name: str, f: Figures) -> str:
     return f"`{name}` is above PCA in PSNR for {people}, by {gain:+.2f} dB in the mean."
 
 
-def _picture(opened: Finished) -> Part:
+def _reconstructed(bench: Bench, names: Iterable[str]) -> Part:
+    """Images that another system generated, and what comes back of them."""
+    images = bench.runs.open(SHOWN_ON).draw(_SHOWN, seed=_SEED)["image"]
+    rows = [("generated", upright(images, _SHOWN))]
+    with torch.no_grad():
+        for name in names:
+            opened = bench.runs.open(name)
+            made = cast("AE | BetaVAE", opened.recipe).reconstruct(opened.networks, images)
+            rows.append((name, upright(made, _SHOWN)))
+    caption = f"Images that `{SHOWN_ON}` generated, and what the codes keep of them."
+    return image_rows("reconstruction", caption, rows)
+
+
+def _samples(opened: Finished) -> Part:
     """Samples of the beta-VAE, and ways between two of them."""
     recipe = cast("BetaVAE", opened.recipe)
     drawn = opened.draw(_SHOWN + 4, seed=_SEED)["image"]

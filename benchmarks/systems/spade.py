@@ -53,7 +53,7 @@ def spade(bench: Bench) -> Section:
             "reads from the real image. painted: every label with its mean in the real image, without SPADE.",
             _table("images", found),
             *_downstream(bench),
-            *_pictures(bench.runs.open(SPADE)),
+            _picture(bench.runs.open(SPADE), bench.runs.open(SEGMENTATION)),
         ],
         overview={
             SPADE: f"Dice {means['generated']:.3f} on its images (real ones {means['real']:.3f})",
@@ -95,11 +95,15 @@ def _drawn(run: Finished, label: Tensor, styles: Tensor) -> Tensor:
         )
 
 
+def _segmented(run: Finished, image: Tensor) -> Tensor:
+    """The labels that a segmentation sees, (n, 1, *size)."""
+    with torch.no_grad():
+        return in_parts(run.networks["model"], image, run.device).argmax(1, keepdim=True)
+
+
 def _dices(run: Finished, image: Tensor, label: Tensor, case: Tensor) -> Dices:
     """Dice of each label and case (one crop of a patient), all slices together."""
-    with torch.no_grad():
-        logits = in_parts(run.networks["model"], image, run.device)
-    predicted = logits.argmax(1, keepdim=True).numpy()
+    predicted = _segmented(run, image).numpy()
     truth, cases = label.numpy(), case.numpy()
     found: Dices = {}
     for number in range(1, LABELS):
@@ -161,17 +165,19 @@ def _table(label: str, found: dict[str, Dices]) -> Table:
     return Table((label, "n", *(f"Dice {name}" for name in NAMES.values())), rows)
 
 
-def _pictures(run: Finished) -> list[Picture]:
-    """Pairs drawn from nothing; and the same maps with styles that change from row to row."""
+def _picture(run: Finished, segmentation: Finished) -> Picture:
+    """Pairs drawn from nothing, in styles that change from row to row; and the maps as seen in the first."""
     recipe = cast("Spade", run.recipe)
     moment = run.moment(_SEED, _SHOWN)
     with torch.no_grad():
         label = draw_shapes(run.networks, _SHOWN, moment).cpu()
         styles = moment.normal(_STYLES, recipe.style)
-    maps = ("maps", upright(label / (LABELS - 1), _SHOWN))
-    rows = [
-        (f"style {n}", upright(_drawn(run, label, style.expand(_SHOWN, -1)), _SHOWN))
-        for n, style in enumerate(styles, start=1)
-    ]
-    caption = "Label maps drawn from nothing (top), and their images; in every row all have the same style."
-    return [image_rows("spade", caption, [maps, *rows])]
+    images = [_drawn(run, label, style.expand(_SHOWN, -1)) for style in styles]
+    maps = {"maps": label, "found": _segmented(segmentation, images[0])}
+    shown = {name: upright(each / (LABELS - 1), _SHOWN) for name, each in maps.items()}
+    rows = {f"style {n}": upright(each, _SHOWN) for n, each in enumerate(images, start=1)}
+    caption = (
+        "Label maps drawn from nothing (top), what the segmentation finds in the images of style 1, and the "
+        "images; in every row all have the same style."
+    )
+    return image_rows("spade", caption, [*shown.items(), *rows.items()])

@@ -99,7 +99,7 @@ def test_the_page_has_every_section_and_its_pictures(bench: Bench, tmp_path: Pat
     for picture in re.findall(r"\]\((pictures/\S+)\)", text):
         assert (tmp_path / picture).stat().st_size > 1000
     assert text.count("\n## ") == len(questions)
-    assert text.count("pictures/systems/") == 3
+    assert text.count("pictures/systems/") == 4
     assert str(bench.runs.folder) not in text
     first = text.split("\n## ")[0]
     assert all(f"| {planned.name} |" in first for planned in plan.SYSTEMS)
