@@ -11,7 +11,9 @@ from medgan_core.card import Figure, ModelCard
 from medgan_core.registry import CARD
 
 
-def figure(name: str, values: Sequence[float], *, unit: str, split: str, command: str) -> Figure:
+def figure(
+    name: str, values: Sequence[float], *, unit: str, split: str, command: str, baseline: str = ""
+) -> Figure:
     """The mean of one value per patient or scan, with its spread."""
     spread = round(stdev(values), 4) if len(values) > 1 else None
     return Figure(
@@ -22,6 +24,7 @@ def figure(name: str, values: Sequence[float], *, unit: str, split: str, command
         split=split,
         command=command,
         spread=spread,
+        baseline=baseline,
     )
 
 

@@ -82,7 +82,7 @@ def found_again(bench: Bench, name: str) -> dict[str, Dices]:
         own = in_parts(lambda x: run.networks[ENCODER](to_signed(x))[0], image, run.device)
         images["own style"] = _drawn(run, label, own)
     images["painted"] = painted(image.clamp(0, 1), label)
-    return {kind: _dices(segmentation, made, label, batch["case"]) for kind, made in images.items()}
+    return {kind: label_dices(segmentation, made, label, batch["case"]) for kind, made in images.items()}
 
 
 def _drawn(run: Finished, label: Tensor, styles: Tensor) -> Tensor:
@@ -101,8 +101,15 @@ def _segmented(run: Finished, image: Tensor) -> Tensor:
         return in_parts(run.networks["model"], image, run.device).argmax(1, keepdim=True)
 
 
-def _dices(run: Finished, image: Tensor, label: Tensor, case: Tensor) -> Dices:
-    """Dice of each label and case (one crop of a patient), all slices together."""
+def label_dices(run: Finished, image: Tensor, label: Tensor, case: Tensor) -> Dices:
+    """Dice of each label and case (one crop of a patient), all slices together.
+
+    Args:
+        run: of a segmentation.
+        image: (n, 1, *size), 0 to 1.
+        label: (n, 1, *size).
+        case: (n,), whose each image is.
+    """
     predicted = _segmented(run, image).numpy()
     truth, cases = label.numpy(), case.numpy()
     found: Dices = {}
@@ -125,7 +132,7 @@ def _trained(bench: Bench) -> dict[str, list[Dices]]:
         run = bench.runs.open(name)
         samples = cast("LabelledCrops", run.recipe.samples(bench.data, validation=True))
         batch = collate([samples[n] for n in range(len(samples))])
-        return _dices(run, batch["image"], batch["label"], batch["case"])
+        return label_dices(run, batch["image"], batch["label"], batch["case"])
 
     found: dict[str, list[Dices]] = bench.judged(
         "segmentation-trained",
