@@ -104,7 +104,7 @@ def judge(bench: Bench) -> dict[str, Any]:
             owners = of_training.owners(each)
             return sets.distance(image, owners, reference=sets.unmoved).value
 
-        pairs = unseen.images.unflatten(0, (-1, EACH)).numpy()
+        pairs = unseen.images.numpy().reshape(-1, EACH, 1, *SHAPE)
         return {
             "dice": dices(unseen.images, unseen.labels, EACH),
             "dice_real": dices(unseen.originals, unseen.maps, 1),

@@ -43,15 +43,31 @@ def simulated(
     seed: int = _HEAD,
     lesions: bool = False,
 ) -> Stack:
+    """`simulated_case` in slices; with lesions the stack knows where they are.
+
+    Args:
+        data: a manifest's folder, or a pack.
+        contrasts: of the head.
+        pixel_mm: see `stacks.stack`.
+        plane: see `stacks.PLANES`.
+        seed: see `simulated_case`.
+        lesions: see `simulated_case`.
+    """
+    case = simulated_case(data, contrasts, seed=seed, lesions=lesions)
+    return stack(case, contrasts, plane=plane, pixel_mm=pixel_mm, label=_LESION if lesions else None)
+
+
+def simulated_case(data: Path, contrasts: Sequence[str], *, seed: int = _HEAD, lesions: bool = False) -> Case:
     """One head by the MR signal equations from the first label map listed as ``val``, with 2 % Rician noise.
 
     Args:
         data: a manifest's folder, or a pack.
         contrasts: of the head, all of the same tissues.
-        pixel_mm: see `stacks.stack`.
-        plane: see `stacks.PLANES`.
         seed: of tissue parameters, protocol and noise.
-        lesions: paint spots as of multiple sclerosis into the white matter; the stack knows where they are.
+        lesions: paint spots as of multiple sclerosis into the white matter.
+
+    Returns:
+        The images by contrast, and where spots are as the label ``lesion``.
 
     Raises:
         UsageError: when there is no label map to validate on.
@@ -73,18 +89,22 @@ def simulated(
         noisy = rician(torch.from_numpy(blurred / np.float32(scale)), _NOISE, generator=generator)
         images[key] = _stored(noisy.numpy(), labels.geometry)
     spots = (tissue == INDEX["ms lesion"]).numpy().astype(np.int16)
-    case = Case(study, images, {_LESION: Stored(spots, 1.0, 1.0, labels.geometry)})
-    return stack(case, contrasts, plane=plane, pixel_mm=pixel_mm, label=_LESION if lesions else None)
+    return Case(study, images, {_LESION: Stored(spots, 1.0, 1.0, labels.geometry)})
 
 
 def template(contrast: str, *, pixel_mm: float, plane: str = "axial") -> Stack:
-    """The MNI152 T1 template of nilearn: an average of 152 adults, brain only, 1 mm.
+    """`template_case` in slices.
 
     Args:
         contrast: that it is taken for; the template is T1.
         pixel_mm: see `stacks.stack`.
         plane: see `stacks.PLANES`.
     """
+    return stack(template_case(contrast), [contrast], plane=plane, pixel_mm=pixel_mm)
+
+
+def template_case(contrast: str = "T1") -> Case:
+    """The MNI152 T1 template of nilearn: an average of 152 adults, brain only, 1 mm."""
     from nilearn.datasets import load_mni152_template  # late: it comes with the extra `scene`
 
     image = load_mni152_template(resolution=1)
@@ -92,8 +112,7 @@ def template(contrast: str, *, pixel_mm: float, plane: str = "axial") -> Stack:
     i, j, k = values.shape
     scaled = values / np.float32(percentile_scale(values, foreground(values, stripped=True)))
     study = Study("nilearn", "MNI152", "", "test", coverage="brain")
-    case = Case(study, {contrast: _stored(scaled, Geometry((i, j, k), image.affine))})
-    return stack(case, [contrast], plane=plane, pixel_mm=pixel_mm)
+    return Case(study, {contrast: _stored(scaled, Geometry((i, j, k), image.affine))})
 
 
 def shown(stack: Stack, *, spatial_dims: int, count: int = 3) -> tuple[Stack, list[int]]:
