@@ -47,6 +47,7 @@ def draw_place(
     generator: torch.Generator,
     pixel_mm: tuple[float, float] = (0.68, 1.3),
     tilt: float = 0.0,
+    focus: Sequence[int] | None = None,
 ) -> Place:
     """Sub-slices of thick slices under an in-plane deformation.
 
@@ -58,25 +59,34 @@ def draw_place(
         generator: draws the deformation.
         pixel_mm: smallest and largest side of a pixel.
         tilt: standard deviation of the slice's slope along i and along j, as a tangent; 0 leaves it upright.
+        focus: a voxel (slice, i, j) that the middle slice shows, within half its thickness, and that lies in
+            the middle half of the picture; None for a place anywhere in the array.
     """
     thickness = float(rng.choice(_THICKNESS))
     subslices = min(_SUBSLICES, int(np.ceil(thickness)))
     reach = thickness * slices / 2
-    middle = rng.uniform(
-        min(0.12 * shape[0] + reach, shape[0] / 2), max(0.97 * shape[0] - reach, shape[0] / 2)
-    )
+    if focus is None:
+        middle = rng.uniform(
+            min(0.12 * shape[0] + reach, shape[0] / 2), max(0.97 * shape[0] - reach, shape[0] / 2)
+        )
+    else:
+        middle = focus[0] + 0.5 + rng.uniform(-0.5, 0.5) * thickness
     depth = _depths(middle - reach, slices, thickness, subslices)[:, None, None]
     angle, pixel = rng.normal(0, 0.1), np.exp(rng.uniform(np.log(pixel_mm[0]), np.log(pixel_mm[1])))
     stretch = np.exp(rng.normal(0, 0.05))
     axis = (np.arange(size) - size / 2) * pixel
     u, v = np.meshgrid(axis * stretch, axis / stretch, indexing="ij")
     warp = smooth_field((2, size, size), 6, generator=generator).numpy() * rng.uniform(0, 5)
-    centre = [n / 2 + rng.uniform(-0.3, 0.3) * max(0.0, n - 0.5 * size * pixel) for n in shape[1:]]
+    if focus is None:
+        centre = [n / 2 + rng.uniform(-0.3, 0.3) * max(0.0, n - 0.5 * size * pixel) for n in shape[1:]]
+    else:
+        centre = [at + rng.uniform(-0.25, 0.25) * size * pixel for at in focus[1:]]
     i = np.floor(centre[0] + np.cos(angle) * u - np.sin(angle) * v + warp[0]).astype(np.intp)
     j = np.floor(centre[1] + np.sin(angle) * u + np.cos(angle) * v + warp[1]).astype(np.intp)
     if tilt > 0:
         slope = rng.normal(0, tilt, 2)
-        depth = depth + (slope[0] * (i - shape[1] / 2) + slope[1] * (j - shape[2] / 2))[None]
+        pivot = [n / 2 for n in shape[1:]] if focus is None else focus[1:]
+        depth = depth + (slope[0] * (i - pivot[0]) + slope[1] * (j - pivot[1]))[None]
     return Place((np.floor(depth).astype(np.intp), i[None], j[None]), subslices)
 
 

@@ -30,6 +30,9 @@ _STRIPPED, _TIGHT = 0.4, 0.5
 _PIXEL_MM, _TILT = (0.78, 1.22), 0.12
 _NOISE, _EFFECTS = 0.05, 1.5
 _WHOLE_MM = 4.0
+_FOCUSED, _VOXELS = 0.5, 2000
+"""Share of slabs that show a structure drawn with equal chance, so that small ones are not rare; and among
+how many of its voxels one is chosen."""
 
 
 class Heads:
@@ -37,10 +40,14 @@ class Heads:
 
     Args:
         maps: RAS label maps at 1 mm, (i, j, k), FreeSurfer-style numbers.
+
+    Attributes:
+        voxels: of each head, by class some voxels (n, 3) of it.
     """
 
     def __init__(self, maps: Sequence[NDArray[np.integer[Any]]]) -> None:
         self.maps = [region_map(m) for m in maps]
+        self.voxels = [_voxels(REGION_CLASS[m]) for m in self.maps]
         self._counts = [np.bincount(m.ravel(), minlength=len(REGIONS)).astype(np.float32) for m in self.maps]
 
     def scan(
@@ -50,6 +57,8 @@ class Heads:
         place: Place,
         rng: np.random.Generator,
         generator: torch.Generator,
+        *,
+        side: int,
     ) -> tuple[Tensor, Tensor]:
         """One image of a head, 1 = the 99.5th percentile of its foreground, and its classes.
 
@@ -57,13 +66,14 @@ class Heads:
             which: head.
             plane: axes (slice, i, j) of the map.
             place: in these axes.
-            rng: draws contrast and scanner, and whether the head is stripped or mirrored.
+            rng: draws contrast and scanner, and whether the head is stripped.
             generator: draws texture, fields and noise.
+            side: -1 for the mirrored head, left and right exchanged, else 1.
 
         Returns:
             (slices, i, j) float32, and (slices, i, j) int64 in the middle of each slice.
         """
-        heads = self.maps[which][:: int(rng.choice((-1, 1)))].transpose(plane)
+        heads = self.maps[which][::side].transpose(plane)
         shown = _shown(rng)
         kept = shown * np.arange(len(REGIONS), dtype=np.uint8)
         regions = torch.from_numpy(kept[take(heads, place.index)])
@@ -98,6 +108,16 @@ class Heads:
         return signal
 
 
+def _voxels(classes: NDArray[np.integer[Any]]) -> list[NDArray[np.intp]]:
+    """Of every class that is there some voxels (n, 3), spread over it."""
+    found = []
+    for value in np.unique(classes[classes > 0]):
+        places = np.flatnonzero(classes == value)
+        chosen = places[np.linspace(0, len(places) - 1, min(_VOXELS, len(places))).astype(np.intp)]
+        found.append(np.stack(np.unravel_index(chosen, classes.shape), axis=1))
+    return found
+
+
 def _shown(rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which regions the scan holds: all, those of the brain, or these without the fluid around."""
     shown = np.ones(len(REGIONS), dtype=bool)
@@ -109,6 +129,8 @@ def _shown(rng: np.random.Generator) -> NDArray[np.bool_]:
 
 class StructureSlabs:
     """Slabs with the classes of their middle slice; sample n depends on the seed and n alone.
+
+    Half of them are anywhere in a head, the others show a structure that was drawn first.
 
     Args:
         maps: see `Heads`.
@@ -128,6 +150,7 @@ class StructureSlabs:
         which = int(rng.integers(len(self._heads.maps)))
         plane = VIEWED[int(rng.integers(len(VIEWED)))]
         shape = [self._heads.maps[which].shape[axis] for axis in plane]
+        side = int(rng.choice((-1, 1)))
         place = draw_place(
             shape,
             slices=self._slices,
@@ -136,9 +159,21 @@ class StructureSlabs:
             generator=generator,
             pixel_mm=_PIXEL_MM,
             tilt=_TILT,
+            focus=self._focus(which, plane, side, rng) if rng.random() < _FOCUSED else None,
         )
-        image, classes = self._heads.scan(which, plane, place, rng, generator)
+        image, classes = self._heads.scan(which, plane, place, rng, generator, side=side)
         return {"input": image, "label": classes[self._slices // 2]}
+
+    def _focus(
+        self, which: int, plane: tuple[int, int, int], side: int, rng: np.random.Generator
+    ) -> list[int]:
+        """A voxel of a structure, along the axes of the plane."""
+        structures = self._heads.voxels[which]
+        voxels = structures[int(rng.integers(len(structures)))]
+        voxel = [int(at) for at in voxels[int(rng.integers(len(voxels)))]]
+        if side < 0:
+            voxel[0] = self._heads.maps[which].shape[0] - 1 - voxel[0]
+        return [voxel[axis] for axis in plane]
 
 
 class WholeHeads:
@@ -162,5 +197,6 @@ class WholeHeads:
         which = number % len(self._heads.maps)
         plane = VIEWED[0]
         shape = [self._heads.maps[which].shape[axis] for axis in plane]
-        image, classes = self._heads.scan(which, plane, whole(shape, _WHOLE_MM), rng, generator)
+        side = int(rng.choice((-1, 1)))
+        image, classes = self._heads.scan(which, plane, whole(shape, _WHOLE_MM), rng, generator, side=side)
         return {key: x.movedim(0, -1)[None] for key, x in (("image", image), ("label", classes))}

@@ -23,6 +23,22 @@ def test_a_place_is_the_whole_map_or_a_tilted_part_of_it() -> None:
     np.testing.assert_array_equal(tilted.index[1], upright.index[1])
 
 
+def test_a_focus_lies_in_the_middle_slice_and_in_the_middle_of_the_picture() -> None:
+    array = np.zeros((64, 72, 60), dtype=np.uint8)
+    focus = (40, 20, 33)
+    array[tuple(slice(n - 1, n + 2) for n in focus)] = 1
+    for number in range(40):
+        rng, generator = generators(0, number)
+        place = draw_place(
+            array.shape, slices=3, size=48, rng=rng, generator=generator, tilt=0.12, focus=focus
+        )
+        shown = take(array, place.index).reshape(3, place.subslices, 48, 48)[1].max(axis=0)
+        rows, columns = np.nonzero(shown)
+        assert len(rows) > 0
+        assert 4 < rows.mean() < 44
+        assert 4 < columns.mean() < 44
+
+
 def test_planes_show_slices_as_a_served_model_looks_at_them() -> None:
     volume = np.arange(4 * 5 * 6).reshape(4, 5, 6)
     for axis in AXES:

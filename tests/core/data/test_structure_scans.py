@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from medgan_core.data import structure_scans
 from medgan_core.data.draws import generators
 from medgan_core.data.slab_places import whole
 from medgan_core.data.structure_scans import Heads, StructureSlabs, WholeHeads
@@ -37,6 +39,19 @@ def test_contrasts_differ_from_scan_to_scan_and_all_structures_come_up() -> None
     assert seen == set(range(1 + len(STRUCTURES)))
 
 
+def test_small_structures_are_shown_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest class by far of a map comes up in half of the slabs for the most part of its chance."""
+    counts = np.bincount(REGION_CLASS[region_map(MAP)].ravel())
+    small = int(np.argmin(counts[1:])) + 1
+
+    def shown(share: float) -> float:
+        monkeypatch.setattr(structure_scans, "_FOCUSED", share)
+        samples = StructureSlabs([MAP], slices=3, size=48, seed=0)
+        return float(np.mean([bool((samples[n]["label"] == small).any()) for n in range(120)]))
+
+    assert shown(1.0) > 1.5 * shown(0.0)
+
+
 def test_whole_heads_show_where_structures_lie() -> None:
     heads = WholeHeads([MAP], scans=6, seed=0)
     assert len(heads) == 6
@@ -61,6 +76,6 @@ def test_stripped_heads_have_nothing_outside_of_the_brain() -> None:
     outside = MAP.transpose(2, 0, 1)[2::4] > 500
     dark = []
     for number in range(20):
-        image, _ = heads.scan(0, (2, 0, 1), place, *generators(0, number))
+        image, _ = heads.scan(0, (2, 0, 1), place, *generators(0, number), side=1)
         dark.append(float((image.numpy()[outside] < 0.02).mean()) > 0.5)
     assert 3 <= sum(dark) <= 15
