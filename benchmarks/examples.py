@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.systems.heads import simulated_case, template_case
-from medgan_core.data.training_set import open_training_set
+from benchmarks.systems.heads import label_case, simulated_case, template_case
 from medgan_core.engine import Session, run
 from medgan_core.physics.noise import rician
 from medgan_core.request import RunOptions
@@ -48,9 +47,10 @@ def template() -> Volume:
 
 
 @cache
-def head(data: Path, contrast: str) -> Volume:
-    """A simulated head with spots as of multiple sclerosis; all contrasts are of the same head."""
-    return simulated_case(data, ("T1", "T2", "FLAIR"), lesions=True).images[contrast].volume()
+def head(data: Path) -> Mapping[str, Volume]:
+    """A simulated head with spots as of multiple sclerosis, by contrast."""
+    images = simulated_case(data, ("T1", "T2", "FLAIR"), lesions=True).images
+    return {key: image.volume() for key, image in images.items()}
 
 
 def thick(volume: Volume, count: int = _THICK) -> Volume:
@@ -78,13 +78,6 @@ def ball(volume: Volume, radius_mm: float = _RADIUS_MM) -> Volume:
     return volume.with_data((distance < radius_mm).astype(np.uint8)[None])
 
 
-def label_map(data: Path) -> Volume:
-    """The label map that heads are simulated from."""
-    there = open_training_set(data)
-    study = next(s for s in there.select(labels=["labels"], coverage=("head",)) if s.split == "val")
-    return there.case(study, ["labels"]).labels["labels"].volume()
-
-
 def _volume(data: NDArray[Any], affine: NDArray[Any]) -> Volume:
     _, i, j, k = data.shape
     return Volume(data, Geometry((i, j, k), affine))
@@ -101,7 +94,7 @@ def _translate(data: Path, session: Session) -> Example:
 
 def _denoise(data: Path, session: Session) -> Example:
     return Example(
-        inputs={"image": noisy(head(data, "T2"))}, said=f"a simulated T2 with {_NOISE:.0%} of Rician noise"
+        inputs={"image": noisy(head(data)["T2"])}, said=f"a simulated T2 with {_NOISE:.0%} of Rician noise"
     )
 
 
@@ -127,7 +120,7 @@ def _hippocampus(data: Path, session: Session) -> Example | None:
 
 
 def _anomaly(data: Path, session: Session) -> Example:
-    return Example(inputs={"FLAIR": head(data, "FLAIR")}, said=_ON_HEAD)
+    return Example(inputs={"FLAIR": head(data)["FLAIR"]}, said=_ON_HEAD)
 
 
 def _brain(data: Path, session: Session) -> Example:
@@ -135,7 +128,7 @@ def _brain(data: Path, session: Session) -> Example:
 
 
 def _lesions(data: Path, session: Session) -> Example:
-    return Example(inputs={"FLAIR": head(data, "FLAIR"), "T1": head(data, "T1")}, said=_ON_HEAD)
+    return Example(inputs={"FLAIR": head(data)["FLAIR"], "T1": head(data)["T1"]}, said=_ON_HEAD)
 
 
 def _pairs(data: Path, session: Session) -> Example:
@@ -143,7 +136,9 @@ def _pairs(data: Path, session: Session) -> Example:
 
 
 def _painted(data: Path, session: Session) -> Example:
-    return Example(inputs={"labels": label_map(data)}, said="a label map of a head")
+    return Example(
+        inputs={"labels": label_case(data).labels["labels"].volume()}, said="a label map of a head"
+    )
 
 
 EXAMPLES: Mapping[str, Callable[[Path, Session], Example | None]] = {

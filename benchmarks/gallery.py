@@ -1,6 +1,8 @@
 """Writes docs/models.md: every shipped model with what its card says, its figures, and a picture of a run.
 
-python -m benchmarks.gallery --data DATA [--out docs] [--only NAME ...]
+    python -m benchmarks.gallery --data DATA [--out docs] [--only NAME ...]
+
+Only models that ship with the package are shown.
 """
 
 from __future__ import annotations

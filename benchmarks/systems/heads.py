@@ -72,10 +72,7 @@ def simulated_case(data: Path, contrasts: Sequence[str], *, seed: int = _HEAD, l
     Raises:
         UsageError: when there is no label map to validate on.
     """
-    there = open_training_set(data)
-    maps = there.select(labels=["labels"], coverage=("head",))
-    study = part(maps, validation=True, purpose="simulated heads")[0]
-    labels = there.case(study, ["labels"])
+    labels = label_case(data)
     tissue = torch.from_numpy(tissue_map(labels.label("labels")))
     generator = torch.Generator().manual_seed(seed)
     if lesions:
@@ -89,7 +86,18 @@ def simulated_case(data: Path, contrasts: Sequence[str], *, seed: int = _HEAD, l
         noisy = rician(torch.from_numpy(blurred / np.float32(scale)), _NOISE, generator=generator)
         images[key] = _stored(noisy.numpy(), labels.geometry)
     spots = (tissue == INDEX["ms lesion"]).numpy().astype(np.int16)
-    return Case(study, images, {_LESION: Stored(spots, 1.0, 1.0, labels.geometry)})
+    return Case(labels.study, images, {_LESION: Stored(spots, 1.0, 1.0, labels.geometry)})
+
+
+def label_case(data: Path) -> Case:
+    """The first label map listed as ``val``, under the key ``labels``.
+
+    Raises:
+        UsageError: when there is none.
+    """
+    there = open_training_set(data)
+    maps = there.select(labels=["labels"], coverage=("head",))
+    return there.case(part(maps, validation=True, purpose="simulated heads")[0], ["labels"])
 
 
 def template(contrast: str, *, pixel_mm: float, plane: str = "axial") -> Stack:

@@ -40,7 +40,7 @@ def test_contrasts_differ_from_scan_to_scan_and_all_structures_come_up() -> None
 
 
 def test_small_structures_are_shown_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The smallest class by far of a map comes up in half of the slabs for the most part of its chance."""
+    """The smallest class of a map comes up more often where every slab shows a structure drawn first."""
     counts = np.bincount(REGION_CLASS[region_map(MAP)].ravel())
     small = int(np.argmin(counts[1:])) + 1
 
