@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-TRAINING, VALIDATION, DEGRADATION = 0, 1, 2
+TRAINING, VALIDATION, DEGRADATION, MAPPED = 0, 1, 2, 3
 
 
 def generators(seed: int, number: int, stream: int = TRAINING) -> tuple[np.random.Generator, torch.Generator]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from medgan_core.physics.noise import smooth_field
 
 Index = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
 """Voxels (slice, i, j) along the axes of an array, which broadcast."""
+
+T = TypeVar("T", bound=np.generic)
 
 PLANES = ((2, 0, 1), (2, 0, 1), (2, 0, 1), (1, 0, 2), (0, 1, 2))
 """Axial three times in five, coronal and sagittal once each: (slice, i, j) axes of an RAS array."""
@@ -98,14 +100,14 @@ def whole(shape: Sequence[int], thickness: float) -> Place:
     return Place((depth[:, None, None], rows[None, :, None], columns[None, None]), subslices)
 
 
-def take(array: NDArray[np.generic], index: Index) -> NDArray[np.uint8]:
+def take(array: NDArray[T], index: Index) -> NDArray[T]:
     """Voxels at integer places (broadcast), zero outside of the array."""
     inside = np.ones((1, 1, 1), dtype=bool)
     safe: list[NDArray[Any]] = []
     for place, count in zip(index, array.shape, strict=True):
         inside = inside & (place >= 0) & (place < count)
         safe.append(np.clip(place, 0, count - 1))
-    return cast("NDArray[np.uint8]", (array[tuple(safe)] * inside).astype(np.uint8))
+    return np.where(inside, array[tuple(safe)], array.dtype.type(0))
 
 
 def _depths(start: float, slices: int, thickness: float, subslices: int) -> NDArray[np.float64]:

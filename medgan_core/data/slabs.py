@@ -75,8 +75,8 @@ class SimulatedSlabs:
     ) -> None:
         self._maps = [tissue_map(m) for m in maps]
         self._brains = [(m > 0) & (m < EXTRA_CEREBRAL) for m in maps]
-        self._counts = [_tissue_counts(m) for m in self._maps]
-        self._brain_counts = [_tissue_counts(m[b]) for m, b in zip(self._maps, self._brains, strict=True)]
+        self._counts = [tissue_counts(m) for m in self._maps]
+        self._brain_counts = [tissue_counts(m[b]) for m, b in zip(self._maps, self._brains, strict=True)]
         self._slices, self._size, self._stripped = slices, size, stripped
         self._paint, self._planes = paint, planes
 
@@ -119,18 +119,42 @@ class SimulatedSlabs:
         if stripped:
             labels = labels * take(self._brains[which].transpose(plane), place.index)
         tensor = self._paint(torch.from_numpy(labels), rng, generator)
-        head = Head.draw(rng)
-        texture = float(rng.uniform(0.02, 0.10))
-        fine = signals(tensor, head, CONTRASTS, generator, texture)
-        fine *= coil(tissue.shape, place.index, depth=float(rng.uniform(0, 1.1)))
-        parts = (-1, place.subslices, *tensor.shape[1:])
-        thick = torch.stack([one.reshape(parts).mean(1) for one in fine])
-        blurred = torch.stack([blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
         counts = (self._brain_counts if stripped else self._counts)[which]
-        scales = torch.tensor([head.scale(c, counts) for c in CONTRASTS])
-        images = blurred / scales[:, None, None, None].clamp(min=1e-3)
-        lesion = (tensor == INDEX["ms lesion"]).float().reshape(parts).mean(1)
+        images = scanned(tensor, tissue.shape, place, counts, rng, generator)
+        lesion = (
+            (tensor == INDEX["ms lesion"]).float().reshape(-1, place.subslices, *tensor.shape[1:]).mean(1)
+        )
         return Slab(images, (True,) * len(CONTRASTS), lesion)
+
+
+def scanned(
+    tissue: Tensor,
+    shape: Sequence[int],
+    place: Place,
+    counts: Tensor,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+) -> Tensor:
+    """All contrasts of one random patient in one random scanner, without noise.
+
+    Args:
+        tissue: numbers of `tissues.NAMES` at the place, (sub-slices, i, j).
+        shape: of the whole map, along the axes of the place.
+        place: where the slab lies in it.
+        counts: voxels of each tissue in the whole map.
+        rng: draws patient and scanner.
+        generator: draws texture.
+
+    Returns:
+        (contrasts in the order of `CONTRASTS`, slices, i, j), 1 = the 99.5th percentile of the whole map's.
+    """
+    head = Head.draw(rng)
+    fine = signals(tissue, head, CONTRASTS, generator, float(rng.uniform(0.02, 0.10)))
+    fine *= coil(shape, place.index, depth=float(rng.uniform(0, 1.1)))
+    thick = fine.reshape(len(CONTRASTS), -1, place.subslices, *tissue.shape[1:]).mean(2)
+    blurred = torch.stack([blur(image, float(rng.uniform(0.35, 0.85))) for image in thick])
+    scales = torch.tensor([head.scale(c, counts) for c in CONTRASTS])
+    return blurred / scales[:, None, None, None].clamp(min=1e-3)
 
 
 class RealSlabs:
@@ -209,7 +233,8 @@ class MixedSlabs:
         return (self._second if rng.random() < self._share else self._first).draw(rng, generator)
 
 
-def _tissue_counts(tissue: NDArray[np.uint8]) -> Tensor:
+def tissue_counts(tissue: NDArray[np.uint8]) -> Tensor:
+    """Voxels of each of `tissues.NAMES`, (tissues,) float32."""
     return torch.from_numpy(np.bincount(tissue.ravel(), minlength=len(NAMES)).astype(np.float32))
 
 

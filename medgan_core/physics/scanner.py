@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from torch.nn import functional
 
 
 def coil(
-    shape: tuple[int, ...],
+    shape: Sequence[int],
     index: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
     *,
     depth: float,

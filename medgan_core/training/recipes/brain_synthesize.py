@@ -12,18 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medgan_core.card import Architecture, Figure, ModelCard, Training
-from medgan_core.data.draws import TRAINING, VALIDATION, generators
+from medgan_core.data.draws import MAPPED, TRAINING, VALIDATION, generators
+from medgan_core.data.mapped_slabs import MappedSlabs
 from medgan_core.data.slabs import CONTRASTS, SlabSource
 from medgan_core.losses.robust import charbonnier
 from medgan_core.metrics.sliced import sliced_wasserstein
 from medgan_core.networks import build
 from medgan_core.networks.patchgan import PatchDiscriminator
+from medgan_core.physics.tissues import INDEX, NAMES
 from medgan_core.training.loading import Samples, collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import brain_card, judging
 from medgan_core.training.recipes.generation import rows
+from medgan_core.training.recipes.mapped_heads import mapped_heads
 from medgan_core.training.recipes.sources import brain_slabs
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR, Stabilised
 from medgan_core.training.recipes.translate import PREPROCESS
@@ -33,12 +36,21 @@ _PATCH, _SHOWN = 12, 0.8
 _KEPT = 4
 """Side of the squares whose means the generator should keep."""
 _FREE = 0.1
+UNTOLD = INDEX["air"]
+TOLD = (
+    ("csf", "choroid"),
+    ("grey",),
+    ("deep grey", "pallidum", "brainstem"),
+    ("white", "cerebellar white", "ms lesion"),
+)
+"""Groups of tissues that the PatchGAN tells apart."""
+_TOLD_OF = [next((n for n, group in enumerate(TOLD) if name in group), -1) for name in NAMES]
 _BRIGHTEST = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrainSynthesize(Stabilised):
-    """A refiner of simulated slabs against real ones, with nothing of a patient paired or labelled.
+    """A refiner of simulated slabs against real ones, with nothing of a patient labelled by hand.
 
     The generator changes a simulated image; a PatchGAN that sees pieces of about 30 pixels tells it from real
     slices of the same contrast. The means over squares of 4 pixels are held to the simulation, so that an
@@ -47,7 +59,13 @@ class BrainSynthesize(Stabilised):
     contrast it is the PatchGAN alone is told: the generator treats those that no patient was scanned with
     (PD) like the others.
 
+    With a `segmenter` some of the samples are brains of patients, simulated from the label map that it gives
+    them, and the PatchGAN is told the tissue of every pixel: texture that does not belong to the tissue, or
+    lies beside its edges, tells a refined image from a scan. The map is the same one for both.
+
     Args:
+        segmenter: a model, shipped or of the user's, that suggests FreeSurfer labels; "" for none.
+        mapped: share of the samples that its label maps are used for.
         slices: of a slab.
         size: pixels along its sides.
         fold: cross-validation fold left out of training, -1 for none.
@@ -79,6 +97,8 @@ class BrainSynthesize(Stabilised):
     widths: tuple[int, ...] = (32, 64, 96)
     judge_widths: tuple[int, ...] = (32, 64, 128)
     content: float = 10.0
+    segmenter: str = ""
+    mapped: float = 0.5
 
     @property
     def architecture(self) -> Architecture:
@@ -86,8 +106,8 @@ class BrainSynthesize(Stabilised):
         return Architecture(name="slab-painter", options={"slices": self.slices, "widths": list(self.widths)})
 
     def networks(self) -> dict[str, nn.Module]:
-        """The refiner, and a PatchGAN of its image beside one constant plane for each contrast."""
-        judge = PatchDiscriminator(in_channels=1 + len(CONTRASTS), widths=self.judge_widths)
+        """The refiner, and a PatchGAN of its image beside planes of contrast and tissue."""
+        judge = PatchDiscriminator(in_channels=1 + len(CONTRASTS) + len(TOLD), widths=self.judge_widths)
         return {GENERATOR: build(**asdict(self.architecture)), DISCRIMINATOR: judge}
 
     def samples(self, data: Path, *, validation: bool) -> Samples:
@@ -104,14 +124,20 @@ class BrainSynthesize(Stabilised):
             )
             for share in (0.0, 1.0)
         ]
-        return Unpaired(*sources, seed=self.seed, stream=VALIDATION if validation else TRAINING)
+        unpaired = Unpaired(*sources, seed=self.seed, stream=VALIDATION if validation else TRAINING)
+        if validation or not self.segmenter:
+            return unpaired
+        studies = mapped_heads(data, segmenter=self.segmenter, fold=self.fold, preprocess=PREPROCESS)
+        mapped = MappedSlabs(studies, slices=self.slices, size=self.size)
+        return Sometimes(unpaired, mapped, share=self.mapped, seed=self.seed)
 
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
         """The hinge loss, and for the generator the distance to the simulation."""
         base = batch["base"]
         made = networks[GENERATOR](slab(base, moment))
-        shown = planes(batch["contrast"], made)
-        real, fake = (torch.cat([signed(x), shown], dim=1) for x in (batch["real"], made))
+        told = torch.cat([planes(batch["contrast"], made), tissue_planes(batch["tissue"])], dim=1)
+        seen = batch["seen"]
+        real, fake = (torch.cat([signed(x * seen), told], dim=1) for x in (batch["real"], made))
         if player == DISCRIMINATOR:
             return self.discriminator_loss(networks, real, fake, moment)
         loss, logs = self.generator_loss(networks, real, fake, moment)
@@ -196,14 +222,52 @@ class Unpaired:
         self._simulated, self._real, self._seed, self._stream = simulated, real, seed, stream
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
-        """Base (slices, i, j), real (1, i, j), contrast (its number in `CONTRASTS`, int64)."""
+        """Base (slices, i, j), real (1, i, j), contrast (its number in `CONTRASTS`, int64).
+
+        And tissue (i, j), here `UNTOLD` everywhere, and what of both is looked at, seen (1, i, j), here all.
+        """
         rng, generator = generators(self._seed, number, self._stream)
-        real = self._real.draw(rng, generator)
-        there = [n for n, available in enumerate(real.available) if available]
+        scan = self._real.draw(rng, generator)
+        there = [n for n, available in enumerate(scan.available) if available]
         contrast = int(rng.choice(there))
         base = self._simulated.draw(rng, generator).images[contrast]
-        image = real.images[contrast]
-        return {"base": base, "real": image[len(image) // 2][None], "contrast": torch.tensor(contrast)}
+        image = scan.images[contrast]
+        real = image[len(image) // 2][None]
+        return {
+            "base": base,
+            "real": real,
+            "contrast": torch.tensor(contrast),
+            "tissue": torch.full(real.shape[1:], UNTOLD),
+            "seen": torch.ones_like(real),
+        }
+
+
+class Sometimes:
+    """Samples of one kind, and for a share of the numbers a patient's brain beside its simulation.
+
+    Args:
+        others: the samples for the other numbers.
+        mapped: where brains come from.
+        share: of the numbers.
+        seed: of the samples.
+    """
+
+    def __init__(self, others: Unpaired, mapped: MappedSlabs, *, share: float, seed: int) -> None:
+        self._others, self._mapped, self._share, self._seed = others, mapped, share, seed
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """As of `Unpaired`; of a brain, its tissue is told and the pixels inside of it are looked at."""
+        rng, generator = generators(self._seed, number, MAPPED)
+        if rng.random() >= self._share:
+            return self._others[number]
+        slab = self._mapped.draw(rng, generator)
+        return {
+            "base": slab.base,
+            "real": slab.real[None],
+            "contrast": torch.tensor(slab.contrast),
+            "tissue": slab.tissue.long(),
+            "seen": (slab.tissue > 0).float()[None],
+        }
 
 
 def signed(images: Tensor) -> Tensor:
@@ -226,6 +290,12 @@ def planes(contrast: Tensor, like: Tensor) -> Tensor:
     """The contrasts' numbers (n,) as constant planes, 1 for the own contrast and else -1."""
     flags = 2 * functional.one_hot(contrast, len(CONTRASTS)).to(like) - 1
     return flags[:, :, None, None].expand(-1, -1, *like.shape[2:])
+
+
+def tissue_planes(tissue: Tensor) -> Tensor:
+    """Tissue numbers (n, h, w) as planes of `TOLD`, 1 where it is and else -1; untold ones are nowhere."""
+    lookup = torch.tensor(_TOLD_OF, device=tissue.device)[tissue]
+    return torch.stack([2 * (lookup == n).float() - 1 for n in range(len(TOLD))], dim=1)
 
 
 def patches(images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,27 @@ import torch
 from torch import Tensor
 
 from medgan_core.data.slabs import CONTRASTS
+from medgan_core.errors import UsageError
+from medgan_core.physics.tissues import INDEX
 from medgan_core.registry import Registry
 from medgan_core.training import folder, loop
 from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch
-from medgan_core.training.recipes.brain_synthesize import BrainSynthesize, distance, middle, patches, planes
+from medgan_core.training.recipes.brain_synthesize import (
+    TOLD,
+    UNTOLD,
+    BrainSynthesize,
+    Sometimes,
+    distance,
+    middle,
+    patches,
+    planes,
+    tissue_planes,
+)
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
+from tests.models import toy_structures
 from tests.phantom import write_data_set
 
 TINY = BrainSynthesize(
@@ -97,3 +111,55 @@ def test_patches_of_noise_are_further_from_smooth_ones_than_from_other_noise() -
     assert len(patches(empty)) == 0
     same, other = distance(*(patches(x) for x in noises)), distance(patches(noises[0]), patches(smooth))
     assert other > 3 * same
+
+
+def test_every_tissue_is_told_by_one_plane_of_its_group() -> None:
+    tissue = torch.tensor([[INDEX["csf"], INDEX["grey"], INDEX["brainstem"], INDEX["white"], UNTOLD]])
+    found = tissue_planes(tissue[None])
+    assert found.shape == (1, len(TOLD), 1, 5)
+    assert torch.equal(found[0, :, 0, :4], 2 * torch.eye(4) - 1)
+    assert (found[..., 4] == -1).all()
+
+
+class TestSegmenter:
+    """With a model that finds the brain's structures in the patients."""
+
+    @pytest.fixture
+    def recipe(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BrainSynthesize:
+        toy_structures(tmp_path / "models", name="finder")
+        monkeypatch.setenv("MEDGAN_MODELS", str(tmp_path / "models"))
+        return replace(TINY, segmenter="finder", mapped=0.5, size=24)
+
+    def test_some_samples_are_brains_seen_within_their_tissue(
+        self, recipe: BrainSynthesize, data: Path
+    ) -> None:
+        samples = recipe.samples(data, validation=False)
+        assert isinstance(samples, Sometimes)
+        drawn = [samples[n] for n in range(24)]
+        told = [bool((one["tissue"] != UNTOLD).any()) for one in drawn]
+        assert 4 < sum(told) < 20
+        for one, known in zip(drawn, told, strict=True):
+            assert torch.equal(one["seen"][0] > 0, one["tissue"] != UNTOLD) == known
+            assert (one["real"] * (1 - one["seen"])).abs().max() == 0
+        both = collate(drawn[:4])
+        assert both["base"].shape == (4, 3, 24, 24)
+
+    def test_it_trains_and_is_validated_on_whole_heads(
+        self, recipe: BrainSynthesize, data: Path, tmp_path: Path
+    ) -> None:
+        assert loop.train(recipe, data=data, out=tmp_path / "run", command="none", workers=0)
+        (found,) = folder.metrics(tmp_path / "run", "validation")
+        assert {"swd", "kept"} <= set(found)
+
+    def test_a_model_that_is_not_there_is_named(self, recipe: BrainSynthesize, data: Path) -> None:
+        with pytest.raises(UsageError, match="nobody"):
+            replace(recipe, segmenter="nobody").samples(data, validation=False)
+
+    @torch.no_grad()
+    def test_what_is_outside_of_the_brain_does_not_count(self, recipe: BrainSynthesize, data: Path) -> None:
+        samples = recipe.samples(data, validation=False)
+        one = next(s for s in (samples[n] for n in range(24)) if (s["tissue"] != UNTOLD).any())
+        batch = collate([one, one])
+        other = {**batch, "real": batch["real"] + 5 * (1 - batch["seen"])}
+        losses = [recipe.loss(DISCRIMINATOR, networks(), b, moment())[0] for b in (batch, other)]
+        assert float(losses[0]) == float(losses[1])
