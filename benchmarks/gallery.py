@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import EXAMPLES, Example
 from benchmarks.systems.section import Table
-from medgan_core.card import Kind, ModelCard, Port
+from medgan_core.card import ModelCard, Port
 from medgan_core.engine import Session, run
 from medgan_core.registry import SHIPPED, Registry
+from medgan_core.training.recipes.suggesting import UNCERTAINTY
 from medgan_core.volume import Volume
 
 PICTURES = Path("pictures") / "models"
@@ -67,7 +68,7 @@ def draw(session: Session, card: ModelCard, example: Example, file: Path) -> Non
     results = run(session, card.name, example.inputs, example.options).volumes
     rows = [(card.input(key), volume) for key, volume in example.inputs.items()]
     rows += [(card.port(key), volume) for key, volume in results.items()]
-    under = [_under(rows, number) for number in range(len(rows))]
+    under = [_under(rows, number, len(example.inputs)) for number in range(len(rows))]
     panels = [
         [_panel(port, volume, below, example.axis, share) for share in np.linspace(*example.shown, SLICES)]
         for (port, volume), below in zip(rows, under, strict=True)
@@ -119,10 +120,10 @@ def _ports(ports: Sequence[Port]) -> str:
     return ", ".join(f"`{port.key}` ({port.title})" for port in ports)
 
 
-def _under(rows: Sequence[tuple[Port, Volume]], number: int) -> Volume | None:
-    """The image that a label map is laid over: on its grid, the nearest before it, or else after it."""
+def _under(rows: Sequence[tuple[Port, Volume]], number: int, given: int) -> Volume | None:
+    """The image a label map is laid over, on its grid: made before it, or else given, or made after."""
     grid = rows[number][1].geometry
-    order = [*range(number - 1, -1, -1), *range(number + 1, len(rows))]
+    order = [*range(number - 1, given - 1, -1), *range(given), *range(max(given, number + 1), len(rows))]
     fitting = (n for n in order if rows[n][0].kind == "image" and rows[n][1].geometry.close_to(grid))
     found = next(fitting, None)
     return None if found is None else rows[found][1]
@@ -131,9 +132,9 @@ def _under(rows: Sequence[tuple[Port, Volume]], number: int) -> Volume | None:
 def _panel(port: Port, volume: Volume, under: Volume | None, axis: int, share: float) -> Slice:
     """A slice in colour, (h, w, 3) in 0 to 1, as it is looked at."""
     if port.kind != "labels":
-        return _grey(volume, port.kind, axis, share)
+        return _grey(volume, _white(volume, port), axis, share)
     values = _upright(volume.data[0], axis, share)
-    out = np.zeros((*values.shape, 3)) if under is None else _grey(under, "image", axis, share)
+    out = np.zeros((*values.shape, 3)) if under is None else _grey(under, _white(under), axis, share)
     colours = {label.value: label.colour for label in port.labels}
     for value in np.unique(values[values > 0]).tolist():
         colour = colours.get(int(value), _MASK)
@@ -142,16 +143,18 @@ def _panel(port: Port, volume: Volume, under: Volume | None, axis: int, share: f
     return out
 
 
-def _grey(volume: Volume, kind: Kind, axis: int, share: float) -> Slice:
+def _grey(volume: Volume, white: float, axis: int, share: float) -> Slice:
     """A slice in grey, (h, w, 3) in 0 to 1."""
-    shown = _upright(volume.data[0], axis, share) / _white(volume, kind)
+    shown = _upright(volume.data[0], axis, share) / white
     return np.repeat(np.clip(shown, 0, 1)[..., None], 3, axis=2)
 
 
-def _white(volume: Volume, kind: Kind) -> float:
+def _white(volume: Volume, port: Port | None = None) -> float:
     """The value that is shown white."""
+    if port == UNCERTAINTY:
+        return 1.0
     shown = volume.data[volume.data > 0]
-    return float(np.percentile(shown, 98 if kind == "map" else 99.5)) if shown.size else 1.0
+    return float(np.percentile(shown, 98 if port and port.kind == "map" else 99.5)) if shown.size else 1.0
 
 
 def _upright(array: NDArray[Any], axis: int, share: float) -> NDArray[Any]:
