@@ -1,13 +1,14 @@
 """Simulated scans of any contrast and thickness with the structures they show, for segmentation.
 
 Half of the images are of random sequences, the others of random brightness per region, or of both together.
-Heads lie askew, are whole or stripped of all but the brain, and may hold lesions. What is asked for is the
-class of every pixel (`structures.STRUCTURES`).
+Heads lie askew, are whole or stripped of all but the brain, and may hold lesions. A share of the images may
+be made to look scanned by a generator. What is asked for is the class of every pixel
+(`structures.STRUCTURES`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,17 +36,26 @@ _FOCUSED, _VOXELS = 0.5, 2000
 how many of its voxels one is chosen."""
 
 
+Refine = Callable[[Tensor, torch.Generator], Tensor]
+"""Images (slices, i, j) to images of the same shape, with noise from the generator."""
+
+
 class Heads:
     """Heads as region maps, and how one of them is scanned.
 
     Args:
         maps: RAS label maps at 1 mm, (i, j, k), FreeSurfer-style numbers.
+        refine: makes images (slices, i, j) look scanned; None leaves all as they were simulated.
+        refined: share of the images that it is used for.
 
     Attributes:
         voxels: of each head, by class some voxels (n, 3) of it.
     """
 
-    def __init__(self, maps: Sequence[NDArray[np.integer[Any]]]) -> None:
+    def __init__(
+        self, maps: Sequence[NDArray[np.integer[Any]]], *, refine: Refine | None = None, refined: float = 0.0
+    ) -> None:
+        self._refine, self._refined = refine, refined
         self.maps = [region_map(m) for m in maps]
         self.voxels = [_voxels(REGION_CLASS[m]) for m in self.maps]
         self._counts = [np.bincount(m.ravel(), minlength=len(REGIONS)).astype(np.float32) for m in self.maps]
@@ -81,6 +91,8 @@ class Heads:
         fine = fine * coil(heads.shape, place.index, depth=float(rng.uniform(0, 1.1)))
         parts = (-1, place.subslices, *regions.shape[1:])
         image = blur(fine.reshape(parts).mean(1), float(rng.uniform(0.35, 1.0)))
+        if self._refine is not None and rng.random() < self._refined:
+            image = self._refine(image, generator)
         image = scanner_effects(image, rng, generator, noise=_NOISE, strength=_EFFECTS)
         middle = regions.reshape(parts)[:, place.subslices // 2]
         return image, torch.from_numpy(REGION_CLASS)[middle.long()].long()
@@ -133,16 +145,14 @@ class StructureSlabs:
     Half of them are anywhere in a head, the others show a structure that was drawn first.
 
     Args:
-        maps: see `Heads`.
+        heads: to scan.
         slices: of a slab (odd).
         size: pixels along i and j.
         seed: of the samples.
     """
 
-    def __init__(
-        self, maps: Sequence[NDArray[np.integer[Any]]], *, slices: int, size: int, seed: int
-    ) -> None:
-        self._heads, self._slices, self._size, self._seed = Heads(maps), slices, size, seed
+    def __init__(self, heads: Heads, *, slices: int, size: int, seed: int) -> None:
+        self._heads, self._slices, self._size, self._seed = heads, slices, size, seed
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Input (slices, i, j) and label (i, j), int64."""
@@ -180,13 +190,13 @@ class WholeHeads:
     """Whole heads in axial slices of 4 mm, to be judged on; as many scans of each map.
 
     Args:
-        maps: see `Heads`.
+        heads: to scan.
         scans: of each map, every one of another contrast.
         seed: of the scans.
     """
 
-    def __init__(self, maps: Sequence[NDArray[np.integer[Any]]], *, scans: int, seed: int) -> None:
-        self._heads, self._scans, self._seed = Heads(maps), scans, seed
+    def __init__(self, heads: Heads, *, scans: int, seed: int) -> None:
+        self._heads, self._scans, self._seed = heads, scans, seed
 
     def __len__(self) -> int:
         return self._scans * len(self._heads.maps)

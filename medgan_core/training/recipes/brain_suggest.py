@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from medgan_core.card import IMAGE, ModelCard, Port, Training, Weights
-from medgan_core.data.structure_scans import StructureSlabs, WholeHeads
+from medgan_core.card import IMAGE, DataSource, ModelCard, Port, Training, Weights
+from medgan_core.data.structure_scans import Heads, StructureSlabs, WholeHeads
 from medgan_core.data.structures import LABELS, SIDES, STRUCTURES
 from medgan_core.data.training_set import open_training_set
 from medgan_core.preprocess import Preprocess
@@ -17,23 +17,34 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Findings
 from medgan_core.training.recipes import whole_scans
-from medgan_core.training.recipes.brain_data import SOURCES, adult_brain
+from medgan_core.training.recipes.brain_data import PATIENTS, SOURCES, adult_brain
+from medgan_core.training.recipes.refining import refiner
 from medgan_core.training.recipes.sources import head_maps
 from medgan_core.training.recipes.suggesting import Suggesting
 
 PREPROCESS = Preprocess(in_plane_mm=(0.8, 1.2), crop_margin_mm=8.0)
 _SCANS = 4
 """Of each label map that is judged on."""
+_SEEN = {False: "simulated heads", True: "simulated and generated heads"}
+
+
+def _painted() -> tuple[DataSource, ...]:
+    """Whose scans the painter knows."""
+    note = "no scan was shown; the generator that painted some of the heads had learned texture from them"
+    return tuple(replace(source, note=note) for source in PATIENTS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrainSuggest(Suggesting):
-    """Slabs of simulated heads alone: any contrast, brightness, thickness and tilt, whole or brain only.
+    """Slabs of simulated heads: any contrast, brightness, thickness and tilt, whole or brain only.
 
-    Source: Billot et al., "SynthSeg", Med Image Anal 2023.
+    Source: Billot et al., "SynthSeg", Med Image Anal 2023. With a `painter` some of them are generated: a
+    network that learned what scans look like goes over the simulation.
 
     Args:
         size: pixels along the sides of a slab.
+        painter: a model, shipped or of the user's, that `brain-mr-synthesize` trained; "" for none.
+        generated: share of the slabs that it paints.
     """
 
     name: ClassVar[str] = "brain-suggest"
@@ -54,14 +65,18 @@ class BrainSuggest(Suggesting):
     lr: float = 1e-3
     validate_every: int = 1250
     size: int = 160
+    painter: str = ""
+    generated: float = 0.5
     widths: tuple[int, ...] = (40, 80, 128, 160)
 
     def samples(self, data: Path, *, validation: bool) -> Samples:
         """Slabs to train on, or whole simulated heads of the label maps left out."""
         maps = head_maps(open_training_set(data), validation=validation)
         if validation:
-            return WholeHeads(maps, scans=_SCANS, seed=self.seed)
-        return StructureSlabs(maps, slices=self.slices, size=self.size, seed=self.seed)
+            return WholeHeads(Heads(maps), scans=_SCANS, seed=self.seed)
+        refine = refiner(self.painter) if self.painter else None
+        heads = Heads(maps, refine=refine, refined=self.generated)
+        return StructureSlabs(heads, slices=self.slices, size=self.size, seed=self.seed)
 
     def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
         """Dice of each class, both sides together; see `whole_scans.judge`."""
@@ -86,16 +101,16 @@ class BrainSuggest(Suggesting):
             architecture=self.architecture,
             preprocess=PREPROCESS,
             domain=adult_brain(anatomy="head or brain of an adult"),
-            data=SOURCES[:1],
+            data=SOURCES[:1] if not self.painter else (*SOURCES[:1], *_painted()),
             training=training,
             licence="Apache-2.0",
             figures=(),
             limits=(
                 "Not for diagnosis. A suggestion must be looked at, and corrected, by a person who knows the "
                 "anatomy.",
-                "Trained on simulated heads of few adults alone: what their label maps do not hold "
-                "(operations, malformations, children) was not seen. Tumours and lesions count as what they "
-                "lie in.",
+                f"Trained on {_SEEN[bool(self.painter)]} of few adults alone: what their label maps do not "
+                "hold (operations, malformations, children) was not seen. Tumours and lesions count as what "
+                "they lie in.",
                 "Left and right are split by one plane: a structure that crosses the midline, as a pressed "
                 "brain's may, is cut there.",
                 "The interval of a volume was measured on simulated scans with slices of 4 mm; on real ones "

@@ -15,7 +15,7 @@ MAP = brain_labels()
 
 
 def test_a_slab_depends_on_its_number_alone() -> None:
-    samples = StructureSlabs([MAP], slices=3, size=48, seed=4)
+    samples = StructureSlabs(Heads([MAP]), slices=3, size=48, seed=4)
     first, again, other = samples[7], samples[7], samples[8]
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first["input"], other["input"])
@@ -25,7 +25,7 @@ def test_a_slab_depends_on_its_number_alone() -> None:
 
 
 def test_contrasts_differ_from_scan_to_scan_and_all_structures_come_up() -> None:
-    samples = StructureSlabs([MAP], slices=3, size=64, seed=0)
+    samples = StructureSlabs(Heads([MAP]), slices=3, size=64, seed=0)
     white, seen = [], set()
     for number in range(60):
         sample = samples[number]
@@ -39,6 +39,21 @@ def test_contrasts_differ_from_scan_to_scan_and_all_structures_come_up() -> None
     assert seen == set(range(1 + len(STRUCTURES)))
 
 
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 8, 22), (1.0, 30, 30)])
+def test_a_share_of_the_images_is_refined_before_the_scanner(share: float, least: int, most: int) -> None:
+    seen = []
+
+    def refine(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        seen.append(image.shape)
+        return torch.full_like(image, 0.5)
+
+    samples = StructureSlabs(Heads([MAP], refine=refine, refined=share), slices=3, size=32, seed=0)
+    plain = [n for n in range(30) if float(samples[n]["input"].std()) > 0.12]
+    assert least <= len(seen) <= most
+    assert set(seen) <= {(3, 32, 32)}
+    assert len(plain) <= 30 - len(seen)
+
+
 def test_small_structures_are_shown_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest class of a map comes up more often where every slab shows a structure drawn first."""
     counts = np.bincount(REGION_CLASS[region_map(MAP)].ravel())
@@ -46,14 +61,14 @@ def test_small_structures_are_shown_often(monkeypatch: pytest.MonkeyPatch) -> No
 
     def shown(share: float) -> float:
         monkeypatch.setattr(structure_scans, "_FOCUSED", share)
-        samples = StructureSlabs([MAP], slices=3, size=48, seed=0)
+        samples = StructureSlabs(Heads([MAP]), slices=3, size=48, seed=0)
         return float(np.mean([bool((samples[n]["label"] == small).any()) for n in range(120)]))
 
     assert shown(1.0) > 1.5 * shown(0.0)
 
 
 def test_whole_heads_show_where_structures_lie() -> None:
-    heads = WholeHeads([MAP], scans=6, seed=0)
+    heads = WholeHeads(Heads([MAP]), scans=6, seed=0)
     assert len(heads) == 6
     classes = REGION_CLASS[region_map(MAP)]
     for number in range(6):

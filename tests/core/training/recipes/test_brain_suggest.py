@@ -9,12 +9,14 @@ import torch
 
 from medgan_core.data.structures import LABELS, SIDES, STRUCTURES
 from medgan_core.engine import RunOptions, Session, run
+from medgan_core.errors import UsageError
 from medgan_core.registry import Registry
 from medgan_core.training import folder, loop, publishing
 from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.volume import Geometry, Volume
 from tests.brains import write_heads
 from tests.core.training.recipes.subjects import SMALL, moment, untrained
+from tests.models import toy_brain, toy_structures
 
 RECIPE = BrainSuggest(widths=(8, 8), size=48, slices=3, **SMALL)  # type: ignore[arg-type]
 
@@ -43,6 +45,45 @@ def test_a_run_is_published_with_a_figure_for_every_structure(trained: Path, tmp
     assert card.volume_calibration[0] == card.volume_calibration[1], "both sides share a class"
     assert card.sides == SIDES
     assert max(card.label_classes) == len(STRUCTURES)
+
+
+class TestPainter:
+    """With a generator that goes over some of the simulated slabs."""
+
+    @pytest.fixture(autouse=True)
+    def models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        toy_brain(tmp_path, name="painter")
+        toy_structures(tmp_path, name="finder")
+        monkeypatch.setenv("MEDGAN_MODELS", str(tmp_path))
+
+    def test_slabs_are_painted_and_stay_in_their_place(self, data: Path) -> None:
+        plain = RECIPE.samples(data, validation=False)
+        painted = replace(RECIPE, painter="painter", generated=1.0).samples(data, validation=False)
+        for number in range(4):
+            before, after = plain[number], painted[number]
+            assert torch.equal(before["label"], after["label"])
+            assert before["input"].shape == after["input"].shape
+            assert not torch.equal(before["input"], after["input"])
+        again = replace(RECIPE, painter="painter", generated=1.0).samples(data, validation=False)
+        assert torch.equal(again[3]["input"], painted[3]["input"])
+
+    def test_it_is_judged_on_what_was_simulated_alone(self, data: Path) -> None:
+        both = [replace(RECIPE, painter=name).samples(data, validation=True) for name in ("", "painter")]
+        assert torch.equal(both[0][1]["image"], both[1][1]["image"])
+
+    def test_it_trains_and_its_card_names_whose_scans_the_painter_knows(
+        self, data: Path, tmp_path: Path
+    ) -> None:
+        recipe = replace(RECIPE, painter="painter")
+        assert loop.train(recipe, data=data, out=tmp_path / "run", command="medgan train", workers=0)
+        card, _ = publishing.publish(tmp_path / "run", name=RECIPE.name, models=tmp_path / "published")
+        assert len(card.data) > 1
+        assert "generator" in card.data[1].note
+        assert "generated heads" in " ".join(card.limits)
+
+    def test_a_model_that_does_not_paint_is_refused(self, data: Path) -> None:
+        with pytest.raises(UsageError, match="does not paint"):
+            replace(RECIPE, painter="finder").samples(data, validation=False)
 
 
 def test_the_served_model_gives_labels_of_the_card(trained: Path, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""A trained painter as a step of the simulation: images that look scanned, to learn a segmentation from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from medgan_core.data.structure_scans import Refine
+from medgan_core.engine import Session
+from medgan_core.errors import UsageError
+from medgan_core.networks.slab_painter import SlabPainter
+from medgan_core.training.recipes.suggesting import slabs_along
+
+
+def refiner(name: str) -> Refine:
+    """What the network of a model such as `brain-mr-synthesize` makes of simulated slices.
+
+    Args:
+        name: of the model.
+
+    Returns:
+        A function of images (slices, i, j), sides that are multiples of the network's, 1 = the 99.5th
+        percentile, and of the source of their noise.
+
+    Raises:
+        UsageError: when there is no such model, or its network paints nothing.
+    """
+    network = Session("cpu").model(name).network
+    if not isinstance(network, SlabPainter):
+        raise UsageError(
+            f"The model {name!r} does not paint",
+            expected="a model that the recipe brain-mr-synthesize trained",
+            got=f"a {type(network).__name__}",
+            action="choose another painter, or none",
+        )
+    found = network
+
+    def refine(image: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(image.shape, generator=generator)
+        both = torch.stack([image, noise]).movedim(1, -1)[None]
+        with torch.no_grad():
+            painted: Tensor = found(slabs_along(both, 2, range(len(image)), found.slices))
+        return painted[:, 0]
+
+    return refine
