@@ -72,8 +72,8 @@ class Bench:
             labelled=labelled,
             augmentation=arm.augmentation,
             seed=cell.seed,
-            updates=self.updates,
-            validate_every=self.updates,
+            updates=self.updates * arm.longer,
+            validate_every=self.updates * arm.longer,
             **settings,
         )
         return trained(recipe, data, self.runs / cell.name)

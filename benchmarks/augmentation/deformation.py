@@ -43,11 +43,9 @@ class Deformed:
         self._images, self._labels = [], []
         self._found: dict[tuple[int, int], Array] = {}
         for case in cases:
-            centre = [(n - 1) / 2 for n in case.images[image].geometry.shape]
-            window = Window(tuple(centre), SHAPE)
-            values = torch.from_numpy(case.images[image].image())[None]
-            self._images.append(window.cut(values, mirror=True)[0].numpy())
-            self._labels.append(window.cut_labels(torch.from_numpy(case.label(label))[None])[0].numpy())
+            values, labels = pair(case, image=image, label=label)
+            self._images.append(values)
+            self._labels.append(labels)
 
     def __len__(self) -> int:
         """Patients."""
@@ -62,7 +60,7 @@ class Deformed:
             source, target = divmod(int(ways[rng.integers(len(ways))]), len(self))
             field = self._way(source, target) * np.float32(rng.uniform(*_REACH))
             images.append(warped(self._images[source], field))
-            labels.append(_warped_labels(self._labels[source], field))
+            labels.append(warped_labels(self._labels[source], field))
             owners.append(int(source))
         both = [torch.from_numpy(np.stack(parts))[:, None] for parts in (images, labels)]
         return both[0], both[1], owners
@@ -82,13 +80,21 @@ class Deformed:
         return target if overlaps[0] >= overlaps[1] else mirrored
 
 
+def pair(case: Case, *, image: str = "T1", label: str = "labels") -> tuple[Array, NDArray[np.int64]]:
+    """A crop and its label map, (i, j, k) of `SHAPE` around the middle."""
+    centre = [(n - 1) / 2 for n in case.images[image].geometry.shape]
+    window = Window(tuple(centre), SHAPE)
+    values = window.cut(torch.from_numpy(case.images[image].image())[None], mirror=True)
+    return values[0].numpy(), window.cut_labels(torch.from_numpy(case.label(label))[None])[0].numpy()
+
+
 def warped(image: Array, field: Array) -> Array:
     """The image (i, j, k) at ``x + field(x)``, field (3, i, j, k) in voxels; mirrored at the border."""
     places = np.indices(image.shape, dtype=np.float32) + field
     return np.asarray(ndimage.map_coordinates(image, places, order=1, mode="reflect"), dtype=np.float32)
 
 
-def _warped_labels(labels: NDArray[np.int64], field: Array) -> NDArray[np.int64]:
+def warped_labels(labels: NDArray[np.int64], field: Array) -> NDArray[np.int64]:
     """The label with the largest share at the place each voxel comes from."""
     shares = [warped((labels == value).astype(np.float32), field) for value in range(int(labels.max()) + 1)]
     return np.asarray(np.argmax(shares, axis=0), dtype=np.int64)
@@ -97,14 +103,21 @@ def _warped_labels(labels: NDArray[np.int64], field: Array) -> NDArray[np.int64]
 def _field(source: NDArray[np.int64], target: NDArray[np.int64]) -> Array:
     """Where each voxel of the target lies in the source, (3, i, j, k) voxels, by symmetric demons."""
     fixed, moving = (_contrast(labels) for labels in (target, source))
+    found = sitk.GetArrayFromImage(displacement(fixed, moving))
+    # SimpleITK's arrays run (k, j, i), the vectors in them (i, j, k).
+    return np.ascontiguousarray(found.transpose(3, 2, 1, 0), dtype=np.float32)
+
+
+def displacement(fixed: sitk.Image, moving: sitk.Image, begin: sitk.Image | None = None) -> sitk.Image:
+    """The smooth field of symmetric demons that shows one image like the other."""
     demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
     demons.SetNumberOfIterations(_ITERATIONS)
     demons.SetStandardDeviations(_SMOOTH)
     demons.SetSmoothDisplacementField(True)
     demons.SetNumberOfThreads(1)
-    found = sitk.GetArrayFromImage(demons.Execute(fixed, moving))
-    # SimpleITK's arrays run (k, j, i), the vectors in them (i, j, k).
-    return np.ascontiguousarray(found.transpose(3, 2, 1, 0), dtype=np.float32)
+    images = (fixed, moving) if begin is None else (fixed, moving, begin)
+    found: sitk.Image = demons.Execute(*images)
+    return found
 
 
 def _contrast(labels: NDArray[np.int64]) -> sitk.Image:

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.augmentation.deformation import Deformed
+from benchmarks.augmentation.registration import Registered
 from benchmarks.labelled_sets import cases
 from medgan_core import io
+from medgan_core.data.cases import Case
 from medgan_core.metrics.overlap import dice
 from medgan_core.training.finished import Finished
 from medgan_core.training.recipes.detecting import in_parts
@@ -34,8 +36,9 @@ class Drawing:
     """How pairs are made.
 
     Args:
-        images: ``spade`` (the generator's, in styles that its encoder reads from its training images) or
-            ``deformed`` (training images, deformed with their maps).
+        images: ``spade`` (the generator's, in styles that its encoder reads from its training images),
+            ``deformed`` (training images, deformed with their maps) or ``registered`` (the same, deformed
+            until they look like the unlabelled ones).
         maps: of the generator's images: ``deformed`` ones of the training patients, or ``shapes``, drawn from
             the generator's shape model.
         choose: keep the pairs that the ``judge`` (the generator's discriminator) takes for real, that agree
@@ -44,7 +47,7 @@ class Drawing:
         count: pairs in the end.
     """
 
-    images: Literal["spade", "deformed"] = "spade"
+    images: Literal["spade", "deformed", "registered"] = "spade"
     maps: Literal["deformed", "shapes"] = "deformed"
     choose: Literal["all", "judge", "agreement"] = "all"
     keep: float = 0.5
@@ -77,12 +80,13 @@ class Sources:
 
 def draw(drawing: Drawing, sources: Sources) -> tuple[Tensor, Tensor]:
     """Images (n, 1, *size) in 0 to 1 and label maps of the same shape, the best first where chosen."""
-    deformed = _deformed(sources) if "deformed" in (drawing.images, drawing.maps) else None
-    if drawing.images == "deformed":
-        assert deformed is not None
-        image, label, _ = deformed.draw(drawing.drawn, seed=sources.seed)
+    if drawing.images == "registered":
+        everyone = cases(sources.data)
+        image, label = Registered(_labelled(sources), everyone).draw(drawing.drawn, seed=sources.seed)
+    elif drawing.images == "deformed":
+        image, label, _ = Deformed(_labelled(sources)).draw(drawing.drawn, seed=sources.seed)
     else:
-        image, label = _generated(drawing, sources, deformed)
+        image, label = _generated(drawing, sources)
     if drawing.choose == "all":
         return image, label
     scores = _SCORES[drawing.choose](image, label, sources)
@@ -103,13 +107,13 @@ def write(folder: Path, image: Tensor, label: Tensor) -> Path:
     return folder
 
 
-def _deformed(sources: Sources) -> Deformed:
+def _labelled(sources: Sources) -> list[Case]:
     recipe = HippocampusSuggest(labelled=sources.labelled, seed=sources.seed)
     crops: Any = recipe.samples(sources.data, validation=False)
-    return Deformed([c for c in cases(sources.data) if c.study.patient in crops.patients])
+    return [c for c in cases(sources.data) if c.study.patient in crops.patients]
 
 
-def _generated(drawing: Drawing, sources: Sources, deformed: Deformed | None) -> tuple[Tensor, Tensor]:
+def _generated(drawing: Drawing, sources: Sources) -> tuple[Tensor, Tensor]:
     """Images by SPADE, each in the style of a training image, with the encoder's spread."""
     run = sources.generator
     assert run is not None
@@ -118,8 +122,8 @@ def _generated(drawing: Drawing, sources: Sources, deformed: Deformed | None) ->
     samples = recipe.samples(sources.data, validation=False)
     shown = torch.stack([samples[n]["image"] for n in range(count)])
     with torch.no_grad():
-        if deformed is not None:
-            label = deformed.draw(count, seed=sources.seed)[1]
+        if drawing.maps == "deformed":
+            label = Deformed(_labelled(sources)).draw(count, seed=sources.seed)[1]
         else:
             label = recipe.sample(run.networks, count, moment)["label"].cpu()
         codes = in_parts(lambda x: torch.cat(run.networks[ENCODER](to_signed(x)), 1), shown, run.device)

@@ -27,6 +27,7 @@ class Arm:
             segmentation of the arm ``strong`` suggests.
         suggested: trained on those suggested labels themselves, without a generator.
         begin: name of an arm whose weights to begin with (a curriculum), or "".
+        longer: how many times as many updates as the others.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Arm:
     unlabelled: bool = False
     suggested: bool = False
     begin: str = ""
+    longer: int = 1
 
     @property
     def needs_generator(self) -> bool:
@@ -81,6 +83,13 @@ TRIED: tuple[Arm, ...] = (
     Arm(name="mix-25", title="a quarter generated", drawing=PLAIN, mix=0.25),
     Arm(name="mix-75", title="three quarters generated", drawing=PLAIN, mix=0.75),
     Arm(name="curriculum", title="(d) first, then (b) from its weights", begin="alone"),
+    Arm(
+        name="registered",
+        title="no GAN: labelled crops registered to unlabelled images",
+        drawing=Drawing(images="registered"),
+    ),
+    Arm(name="strong-longer", title="(b), three times the updates", longer=3),
+    Arm(name="pairs-longer", title="(c), three times the updates", drawing=PLAIN, longer=3),
     Arm(
         name="suggested",
         title="no generator: suggested labels of the unlabelled images (self-training)",

@@ -10,11 +10,13 @@ import torch
 
 from benchmarks.augmentation import page
 from benchmarks.augmentation.bench import Bench
-from benchmarks.augmentation.deformation import Deformed, warped
+from benchmarks.augmentation.deformation import Deformed, pair, warped
 from benchmarks.augmentation.drawing import Drawing, write
 from benchmarks.augmentation.plan import LABELLED, MAIN, STRONG, Arm, Cell, cells, named
+from benchmarks.augmentation.registration import Registered
 from benchmarks.labelled_sets import cases, first_labelled
 from medgan_core.data.generated import GeneratedImages
+from medgan_core.metrics.overlap import dice
 from medgan_core.training.recipes.crops import SHAPE
 from tests.crops import write_crops
 
@@ -51,6 +53,7 @@ ARMS = [
     Arm(name="pairs", title="", drawing=FEW),
     Arm(name="shapes", title="", drawing=dataclasses.replace(FEW, maps="shapes", choose="judge"), mix=1.0),
     Arm(name="agreement", title="", drawing=dataclasses.replace(FEW, images="deformed", choose="agreement")),
+    Arm(name="registered", title="", drawing=dataclasses.replace(FEW, images="registered"), longer=2),
     Arm(name="suggested", title="", suggested=True),
     Arm(name="curriculum", title="", begin=STRONG),
 ]
@@ -101,6 +104,24 @@ def test_a_crop_is_deformed_together_with_its_map(data: Path) -> None:
         # The phantom is brighter inside, so the image must follow the map.
         assert float(one[mask > 0].mean()) > float(one[mask == 0].mean()) + 0.2
     assert len({int((mask > 0).sum()) for mask in label}) > 1
+
+
+def test_a_labelled_crop_is_carried_onto_images_without_labels(data: Path) -> None:
+    everyone = cases(data)
+    registered = Registered(everyone[:2], everyone[2:])
+    image, label = registered.draw(5, seed=0)
+    assert image.shape == label.shape == (5, 1, *SHAPE)
+    assert (registered.draw(5, seed=0)[0] == image).all()
+    known = [
+        (torch.from_numpy(values), torch.from_numpy(labels)) for values, labels in map(pair, everyone[2:])
+    ]
+    for one, mask in zip(image[:, 0], label[:, 0], strict=True):
+        errors = [float((one - values).square().mean()) for values, _ in known]
+        target, truth = known[int(np.argmin(errors))]
+        assert min(errors) < 0.5 * float((target - target.mean()).square().mean())
+        overlap = dice((mask > 0).numpy(), (truth > 0).numpy(), label=1)
+        assert overlap is not None
+        assert overlap > 0.7
 
 
 def test_a_field_says_where_a_voxel_comes_from() -> None:
