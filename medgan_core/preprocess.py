@@ -202,17 +202,6 @@ def place_mask(mask: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool
     return np.asarray(touched.numpy().transpose(1, 2, 0) > 0)
 
 
-def place_labels(labels: NDArray[np.integer[Any]], placement: Placement) -> NDArray[np.int32]:
-    """A label map on the source's grid as it lies on the network's: (i, j, k), the nearest pixel's label."""
-    cut = tuple(slice(*ends) for ends in placement.box)
-    part = orient(labels, placement.axes, placement.flips)[cut]
-    slices = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1), dtype=np.float32))
-    nearest = torch.nn.functional.interpolate(slices[:, None], placement.shape[:2], mode="nearest-exact")[
-        :, 0
-    ]
-    return np.asarray(nearest.numpy().transpose(1, 2, 0), dtype=np.int32)
-
-
 def resize_slices(array: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Resample each slice of (i, j, k) to (size, k) with the outer edges kept.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medgan_core.foreground import foreground, otsu, percentile_scale
-from medgan_core.preprocess import Preprocess, forward, inverse, place_labels, resize_slices, slice_axes
+from medgan_core.preprocess import Preprocess, forward, inverse, resize_slices, slice_axes
 from medgan_core.volume import Geometry, Volume
 
 
@@ -85,23 +85,6 @@ def test_fine_slices_are_resampled_and_come_back_on_the_source_grid() -> None:
     back = inverse(settings, array, placement)
     assert back.geometry is volume.geometry
     assert np.abs(back.data[0] - data)[4:-4, 4:-4].max() < 4.0
-
-
-@pytest.mark.parametrize("signs", list(product((1, -1), repeat=3)))
-def test_labels_lie_on_what_they_label(signs: tuple[int, int, int]) -> None:
-    labels = np.zeros((40, 44, 12), dtype=np.int16)
-    labels[8:30, 10:30, 2:10], labels[14:20, 12:20, 4:8] = 41, 1021
-    brightness = {0: 0.0, 41: 300.0, 1021: 900.0}
-    data = np.vectorize(brightness.get)(labels).astype(np.float32)
-    volume = Volume(
-        data, Geometry(data.shape, np.diag([0.5 * signs[0], 0.5 * signs[1], 3.0 * signs[2], 1.0]))
-    )
-    array, placement = forward(Preprocess(in_plane_mm=(1.0, 1.3), crop_margin_mm=2.0), [volume])
-    placed = place_labels(labels, placement)
-    assert placed.shape == array.shape[1:]
-    assert set(np.unique(placed)) == {0, 41, 1021}
-    means = [array[0][placed == value].mean() for value in (0, 41, 1021)]
-    np.testing.assert_allclose(np.array(means) / means[2], [0, 1 / 3, 1], atol=0.03)
 
 
 def test_resizing_keeps_the_outer_edges() -> None:

@@ -127,7 +127,7 @@ class BrainSynthesize(Stabilised):
         unpaired = Unpaired(*sources, seed=self.seed, stream=VALIDATION if validation else TRAINING)
         if validation or not self.segmenter:
             return unpaired
-        studies = mapped_heads(data, segmenter=self.segmenter, fold=self.fold, preprocess=PREPROCESS)
+        studies = mapped_heads(data, segmenter=self.segmenter, fold=self.fold)
         mapped = MappedSlabs(studies, slices=self.slices, size=self.size)
         return Sometimes(unpaired, mapped, share=self.mapped, seed=self.seed)
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from medgan_core.data.structure_scans import Refine
-from medgan_core.engine import Session
 from medgan_core.errors import UsageError
 from medgan_core.networks.slab_painter import SlabPainter
+from medgan_core.registry import Registry
 from medgan_core.training.recipes.suggesting import slabs_along
 
 
@@ -25,7 +25,7 @@ def refiner(name: str) -> Refine:
     Raises:
         UsageError: when there is no such model, or its network paints nothing.
     """
-    network = Session("cpu").model(name).network
+    network = Registry().load(name).network
     if not isinstance(network, SlabPainter):
         raise UsageError(
             f"The model {name!r} does not paint",
@@ -33,7 +33,7 @@ def refiner(name: str) -> Refine:
             got=f"a {type(network).__name__}",
             action="choose another painter, or none",
         )
-    found = network
+    found = network.eval()
 
     def refine(image: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(image.shape, generator=generator)

@@ -28,7 +28,7 @@ from medgan_core.training.recipes.brain_synthesize import (
     tissue_planes,
 )
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
-from tests.models import toy_structures
+from tests.models import toy_lesions, toy_structures
 from tests.phantom import write_data_set
 
 TINY = BrainSynthesize(
@@ -154,6 +154,13 @@ class TestSegmenter:
     def test_a_model_that_is_not_there_is_named(self, recipe: BrainSynthesize, data: Path) -> None:
         with pytest.raises(UsageError, match="nobody"):
             replace(recipe, segmenter="nobody").samples(data, validation=False)
+
+    def test_a_model_of_another_kind_is_refused(
+        self, recipe: BrainSynthesize, data: Path, tmp_path: Path
+    ) -> None:
+        toy_lesions(tmp_path / "models", name="other")
+        with pytest.raises(UsageError, match="does not tell tissue"):
+            replace(recipe, segmenter="other").samples(data, validation=False)
 
     @torch.no_grad()
     def test_what_is_outside_of_the_brain_does_not_count(self, recipe: BrainSynthesize, data: Path) -> None:
