@@ -49,6 +49,7 @@ class Arm:
 STRONG = "strong"
 PLAIN = Drawing()
 DEFORMED = Drawing(images="deformed")
+REGISTERED = Drawing(images="registered")
 
 MAIN: tuple[Arm, ...] = (
     Arm(name="none", title="(a) nothing", augmentation="none"),
@@ -82,11 +83,28 @@ TRIED: tuple[Arm, ...] = (
     ),
     Arm(name="mix-25", title="a quarter generated", drawing=PLAIN, mix=0.25),
     Arm(name="mix-75", title="three quarters generated", drawing=PLAIN, mix=0.75),
+    Arm(name="strong-again", title="(b), then (b) again from its weights", begin=STRONG),
     Arm(name="curriculum", title="(d) first, then (b) from its weights", begin="alone"),
     Arm(
+        name="curriculum-unlabelled",
+        title="(d) also from unlabelled images first, then (b) from its weights",
+        begin="alone-unlabelled",
+    ),
+    Arm(
         name="registered",
-        title="no GAN: labelled crops registered to unlabelled images",
-        drawing=Drawing(images="registered"),
+        title="no GAN: b + labelled crops registered to unlabelled images",
+        drawing=REGISTERED,
+    ),
+    Arm(
+        name="registered-alone",
+        title="no GAN: labelled crops registered to unlabelled images, alone",
+        drawing=REGISTERED,
+        mix=1.0,
+    ),
+    Arm(
+        name="curriculum-registered",
+        title="no GAN: registered crops first, then (b) from the weights",
+        begin="registered-alone",
     ),
     Arm(name="strong-longer", title="(b), three times the updates", longer=3),
     Arm(name="pairs-longer", title="(c), three times the updates", drawing=PLAIN, longer=3),
@@ -94,6 +112,11 @@ TRIED: tuple[Arm, ...] = (
         name="suggested",
         title="no generator: suggested labels of the unlabelled images (self-training)",
         suggested=True,
+    ),
+    Arm(
+        name="curriculum-suggested",
+        title="no generator: self-training first, then (b) from the weights",
+        begin="suggested",
     ),
 )
 """What else was tried, with the fewest labels."""
