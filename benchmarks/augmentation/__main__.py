@@ -14,9 +14,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.augmentation import page
-from benchmarks.augmentation.bench import GENERATOR_UPDATES, Bench
+from benchmarks.augmentation.bench import GENERATOR_UPDATES, UPDATES, Bench
 from benchmarks.augmentation.plan import SEEDS, Cell, cells
-from benchmarks.suggesting import UPDATES
 
 
 def main() -> None:

@@ -13,6 +13,9 @@ LABELLED = (8, 32, 0)
 SEEDS = (0, 1, 2)
 
 
+STRONG = "strong"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """What a segmentation is trained on.
@@ -41,12 +44,16 @@ class Arm:
     longer: int = 1
 
     @property
+    def baseline(self) -> str:
+        """The arm of (b) that makes as many updates in all."""
+        return "strong-longer" if self.begin or self.longer > 1 else STRONG
+
+    @property
     def needs_generator(self) -> bool:
         """Whether a GAN is trained for it."""
         return self.drawing is not None and self.drawing.images == "spade"
 
 
-STRONG = "strong"
 PLAIN = Drawing()
 DEFORMED = Drawing(images="deformed")
 REGISTERED = Drawing(images="registered")
@@ -83,7 +90,6 @@ TRIED: tuple[Arm, ...] = (
     ),
     Arm(name="mix-25", title="a quarter generated", drawing=PLAIN, mix=0.25),
     Arm(name="mix-75", title="three quarters generated", drawing=PLAIN, mix=0.75),
-    Arm(name="strong-again", title="(b), then (b) again from its weights", begin=STRONG),
     Arm(name="curriculum", title="(d) first, then (b) from its weights", begin="alone"),
     Arm(
         name="curriculum-unlabelled",
@@ -95,28 +101,12 @@ TRIED: tuple[Arm, ...] = (
         title="no GAN: b + labelled crops registered to unlabelled images",
         drawing=REGISTERED,
     ),
-    Arm(
-        name="registered-alone",
-        title="no GAN: labelled crops registered to unlabelled images, alone",
-        drawing=REGISTERED,
-        mix=1.0,
-    ),
-    Arm(
-        name="curriculum-registered",
-        title="no GAN: registered crops first, then (b) from the weights",
-        begin="registered-alone",
-    ),
-    Arm(name="strong-longer", title="(b), three times the updates", longer=3),
-    Arm(name="pairs-longer", title="(c), three times the updates", drawing=PLAIN, longer=3),
+    Arm(name="strong-longer", title="(b), twice the updates, as many as a curriculum's", longer=2),
+    Arm(name="pairs-longer", title="(c), twice the updates", drawing=PLAIN, longer=2),
     Arm(
         name="suggested",
         title="no generator: suggested labels of the unlabelled images (self-training)",
         suggested=True,
-    ),
-    Arm(
-        name="curriculum-suggested",
-        title="no generator: self-training first, then (b) from the weights",
-        begin="suggested",
     ),
 )
 """What else was tried, with the fewest labels."""

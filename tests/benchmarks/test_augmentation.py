@@ -138,6 +138,7 @@ def test_the_plan_has_every_cell_once_and_what_it_needs() -> None:
     assert not any(cell.arm.unlabelled for cell in planned if not cell.labelled)
     names = [cell.name for cell in planned]
     for place, cell in enumerate(planned):
+        assert named(cell.arm.baseline).longer == (1 if not cell.arm.begin else 2) * cell.arm.longer
         if cell.arm.begin:
             begun = dataclasses.replace(cell, arm=named(cell.arm.begin))
             assert begun.name in names[:place]
