@@ -102,22 +102,21 @@ def warped_labels(labels: NDArray[np.int64], field: Array) -> NDArray[np.int64]:
 
 def _field(source: NDArray[np.int64], target: NDArray[np.int64]) -> Array:
     """Where each voxel of the target lies in the source, (3, i, j, k) voxels, by symmetric demons."""
-    fixed, moving = (_contrast(labels) for labels in (target, source))
-    found = sitk.GetArrayFromImage(displacement(fixed, moving))
+    return demons([(_contrast(target), _contrast(source))])
+
+
+def demons(pairs: Sequence[tuple[sitk.Image, sitk.Image]]) -> Array:
+    """Field (3, i, j, k) in voxels of symmetric demons; each pair (fixed, moving) goes on from the last."""
+    method = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+    method.SetNumberOfIterations(_ITERATIONS)
+    method.SetStandardDeviations(_SMOOTH)
+    method.SetSmoothDisplacementField(True)
+    method.SetNumberOfThreads(1)
+    begun: tuple[sitk.Image, ...] = ()
+    for fixed, moving in pairs:
+        begun = (method.Execute(fixed, moving, *begun),)
     # SimpleITK's arrays run (k, j, i), the vectors in them (i, j, k).
-    return np.ascontiguousarray(found.transpose(3, 2, 1, 0), dtype=np.float32)
-
-
-def displacement(fixed: sitk.Image, moving: sitk.Image, begin: sitk.Image | None = None) -> sitk.Image:
-    """The smooth field of symmetric demons that shows one image like the other."""
-    demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
-    demons.SetNumberOfIterations(_ITERATIONS)
-    demons.SetStandardDeviations(_SMOOTH)
-    demons.SetSmoothDisplacementField(True)
-    demons.SetNumberOfThreads(1)
-    images = (fixed, moving) if begin is None else (fixed, moving, begin)
-    found: sitk.Image = demons.Execute(*images)
-    return found
+    return np.ascontiguousarray(sitk.GetArrayFromImage(begun[0]).transpose(3, 2, 1, 0), dtype=np.float32)
 
 
 def _contrast(labels: NDArray[np.int64]) -> sitk.Image:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from benchmarks.augmentation.deformation import Array, displacement, pair, warped, warped_labels
+from benchmarks.augmentation.deformation import Array, demons, pair, warped, warped_labels
 from medgan_core.data.cases import Case
 
 _BLURS, _SLOW = (2.0, 1.0), 4.0
@@ -70,13 +70,7 @@ def _blurred(image: Array) -> Array:
 
 def _field(source: Array, target: Array) -> Array:
     """Where each voxel of the target lies in the source, (3, i, j, k) voxels: coarse, then fine."""
-    field: sitk.Image | None = None
-    for sigma in _BLURS:
-        fixed, moving = (_standard(image, sigma) for image in (target, source))
-        field = displacement(fixed, moving, field)
-    assert field is not None
-    # SimpleITK's arrays run (k, j, i), the vectors in them (i, j, k).
-    return np.ascontiguousarray(sitk.GetArrayFromImage(field).transpose(3, 2, 1, 0), dtype=np.float32)
+    return demons([(_standard(target, sigma), _standard(source, sigma)) for sigma in _BLURS])
 
 
 def _standard(image: Array, sigma: float) -> sitk.Image:

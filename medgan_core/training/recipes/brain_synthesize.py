@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medgan_core.card import Architecture, Figure, ModelCard, Training
-from medgan_core.data.draws import MAPPED, TRAINING, VALIDATION, generators
+from medgan_core.data.draws import TRAINING, VALIDATION
 from medgan_core.data.mapped_slabs import MappedSlabs
-from medgan_core.data.slabs import CONTRASTS, SlabSource
+from medgan_core.data.slabs import CONTRASTS
+from medgan_core.data.unpaired_slabs import Sometimes, Unpaired
 from medgan_core.losses.robust import charbonnier
 from medgan_core.metrics.sliced import sliced_wasserstein
 from medgan_core.networks import build
 from medgan_core.networks.patchgan import PatchDiscriminator
-from medgan_core.physics.tissues import INDEX, NAMES
+from medgan_core.physics.tissues import NAMES
 from medgan_core.training.loading import Samples, collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
@@ -36,7 +37,6 @@ _PATCH, _SHOWN = 12, 0.8
 _KEPT = 4
 """Side of the squares whose means the generator should keep."""
 _FREE = 0.1
-UNTOLD = INDEX["air"]
 TOLD = (
     ("csf", "choroid"),
     ("grey",),
@@ -64,8 +64,6 @@ class BrainSynthesize(Stabilised):
     lies beside its edges, tells a refined image from a scan. The map is the same one for both.
 
     Args:
-        segmenter: a model, shipped or of the user's, that suggests FreeSurfer labels; "" for none.
-        mapped: share of the samples that its label maps are used for.
         slices: of a slab.
         size: pixels along its sides.
         fold: cross-validation fold left out of training, -1 for none.
@@ -73,6 +71,8 @@ class BrainSynthesize(Stabilised):
         judge_widths: of the PatchGAN.
         content: weight of the distance to the simulation, quadratic for small changes (an absolute error
             would not let the generator leave the simulation at all).
+        segmenter: a model, shipped or of the user's, that suggests FreeSurfer labels; "" for none.
+        mapped: share of the samples that its label maps are used for.
     """
 
     name: ClassVar[str] = "brain-mr-synthesize"
@@ -206,68 +206,6 @@ class BrainSynthesize(Stabilised):
                 command=command,
             ),
         )
-
-
-class Unpaired:
-    """A simulated slab and a real slice of one contrast; sample n depends on the seed and n alone.
-
-    Args:
-        simulated: where slabs come from.
-        real: where slices come from.
-        seed: of the samples.
-        stream: see `data.draws.generators`.
-    """
-
-    def __init__(self, simulated: SlabSource, real: SlabSource, *, seed: int, stream: int) -> None:
-        self._simulated, self._real, self._seed, self._stream = simulated, real, seed, stream
-
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        """Base (slices, i, j), real (1, i, j), contrast (its number in `CONTRASTS`, int64).
-
-        And tissue (i, j), here `UNTOLD` everywhere, and what of both is looked at, seen (1, i, j), here all.
-        """
-        rng, generator = generators(self._seed, number, self._stream)
-        scan = self._real.draw(rng, generator)
-        there = [n for n, available in enumerate(scan.available) if available]
-        contrast = int(rng.choice(there))
-        base = self._simulated.draw(rng, generator).images[contrast]
-        image = scan.images[contrast]
-        real = image[len(image) // 2][None]
-        return {
-            "base": base,
-            "real": real,
-            "contrast": torch.tensor(contrast),
-            "tissue": torch.full(real.shape[1:], UNTOLD),
-            "seen": torch.ones_like(real),
-        }
-
-
-class Sometimes:
-    """Samples of one kind, and for a share of the numbers a patient's brain beside its simulation.
-
-    Args:
-        others: the samples for the other numbers.
-        mapped: where brains come from.
-        share: of the numbers.
-        seed: of the samples.
-    """
-
-    def __init__(self, others: Unpaired, mapped: MappedSlabs, *, share: float, seed: int) -> None:
-        self._others, self._mapped, self._share, self._seed = others, mapped, share, seed
-
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        """As of `Unpaired`; of a brain, its tissue is told and the pixels inside of it are looked at."""
-        rng, generator = generators(self._seed, number, MAPPED)
-        if rng.random() >= self._share:
-            return self._others[number]
-        slab = self._mapped.draw(rng, generator)
-        return {
-            "base": slab.base,
-            "real": slab.real[None],
-            "contrast": torch.tensor(slab.contrast),
-            "tissue": slab.tissue.long(),
-            "seen": (slab.tissue > 0).float()[None],
-        }
 
 
 def signed(images: Tensor) -> Tensor:

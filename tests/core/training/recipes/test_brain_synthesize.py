@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from medgan_core.data.slabs import CONTRASTS
+from medgan_core.data.unpaired_slabs import UNTOLD, Sometimes
 from medgan_core.errors import UsageError
 from medgan_core.physics.tissues import INDEX
 from medgan_core.registry import Registry
@@ -18,9 +19,7 @@ from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch
 from medgan_core.training.recipes.brain_synthesize import (
     TOLD,
-    UNTOLD,
     BrainSynthesize,
-    Sometimes,
     distance,
     middle,
     patches,
