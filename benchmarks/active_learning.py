@@ -4,13 +4,14 @@
 
 A first network learns from a few crops drawn at random. Then a strategy of `medgan_core.active` says which
 crops to label next, from what the network says of the unlabelled ones, and a new network learns from all
-that are labelled. Seeds need nothing of each other and may be run side by side (``--seeds N``); all is kept.
+that are labelled. Seeds need nothing of each other and may be run side by side (``--seeds N``). The Dice of
+every patient in every round is kept in ``--figures``, which the repository holds; what is there is not
+trained again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ them and both parts, ± the standard deviation over seeds. epistemic: the three 
 k-centre). A seed has the same first crops for every strategy.
 
     python -m benchmarks.active_learning --data DATA --runs runs/active_learning
+
+The Dice of every patient in every round lies in benchmarks/figures/active_learning.
 """
 
 
@@ -56,7 +59,8 @@ class Bench:
 
     Args:
         data: folder with the manifest.
-        runs: folder of all runs and figures; its last part is the benchmark's name.
+        runs: folder of all runs; its last part is the benchmark's name.
+        figures: folder of the Dice of every round.
         rounds: labelled crops in each round.
         updates: of every network.
         segmentation: further settings of every network.
@@ -64,6 +68,7 @@ class Bench:
 
     data: Path
     runs: Path
+    figures: Path
     rounds: tuple[int, ...] = ROUNDS
     updates: int = UPDATES
     segmentation: Mapping[str, Any] = field(default_factory=lambda: SMALL)
@@ -100,7 +105,7 @@ class Bench:
             "labelled": list(labelled),
             "settings": {k: str(v) for k, v in self.segmentation.items()},
         }
-        found: dict[str, Any] = kept(self.runs / "judged" / f"{strategy}-{number}-{seed}.json", key, make)
+        found: dict[str, Any] = kept(self.figures / f"{strategy}-{number}-{seed}.json", key, make)
         return found
 
     def _trained(self, name: str, labelled: Sequence[str], seed: int) -> Finished:
@@ -141,14 +146,12 @@ def table(curves: Curves, rounds: Sequence[int]) -> Table:
 
 
 def page(curves: Curves, rounds: Sequence[int], docs: Path) -> None:
-    """docs/active_learning.md with its plot, and all figures as JSON."""
+    """docs/active_learning.md with its plot."""
     docs.mkdir(parents=True, exist_ok=True)
     plot(curves, rounds, docs / "active_learning.png")
     picture = "![Dice against the number of labels](active_learning.png)"
     text = "\n\n".join([HEAD.format(first=rounds[0]), table(curves, rounds).markdown(), picture])
     (docs / "active_learning.md").write_text(text + "\n", encoding="utf-8")
-    plain = [{"strategy": s, "seed": n, "rounds": list(rounds), "dice": c} for (s, n), c in curves.items()]
-    (docs / "active_learning.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 def plot(curves: Curves, rounds: Sequence[int], file: Path) -> None:
@@ -178,12 +181,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.active_learning")
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--runs", type=Path, default=Path("runs/active_learning"))
+    parser.add_argument("--figures", type=Path, default=Path("benchmarks/figures/active_learning"))
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--updates", type=int, default=UPDATES)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(data=chosen.data, runs=chosen.runs, updates=chosen.updates)
+    bench = Bench(data=chosen.data, runs=chosen.runs, figures=chosen.figures, updates=chosen.updates)
     curves: Curves = {}
     for seed in chosen.seeds:
         for strategy in STRATEGIES:

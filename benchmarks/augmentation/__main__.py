@@ -1,7 +1,8 @@
 """``python -m benchmarks.augmentation``: train what is missing, judge it, write the page.
 
-Runs of one seed need nothing of another, so seeds may be run side by side, each with ``--seeds N``; without
-training, ``--page`` writes the page from what is there.
+Runs of one seed need nothing of another, so seeds may be run side by side, each with ``--seeds N``. The Dice
+of every patient in every cell is kept in ``--figures``, which the repository holds: a cell that is there is
+not trained again, and ``--page`` writes the page from what is there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.augmentation", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--runs", type=Path, default=Path("runs/augmentation"))
+    parser.add_argument("--figures", type=Path, default=Path("benchmarks/figures/augmentation"))
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--arms", nargs="+", help="only these; all when left out")
@@ -35,6 +37,7 @@ def main() -> None:
     bench = Bench(
         data=chosen.data,
         runs=chosen.runs,
+        figures=chosen.figures,
         updates=chosen.updates,
         generator_updates=chosen.generator_updates,
     )

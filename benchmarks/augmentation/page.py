@@ -1,8 +1,7 @@
-"""The answer: docs/augmentation.md with its plot, and all figures as JSON."""
+"""The answer: docs/augmentation.md with its plot."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,8 @@ the segmentation of (b) suggests for them. Its maps are those of the training cr
 other. All segmentations make the same number of updates, curricula and those named longer twice as many.
 
     python -m benchmarks.augmentation --data DATA --runs runs/augmentation
+
+The Dice of every patient in every cell lies in benchmarks/figures/augmentation.
 """
 
 
@@ -110,7 +111,7 @@ def tried(found: Found) -> Table:
         [a.title, _cell(of(found, n, a.name)), str(paired(found, n, a.name, a.baseline) or "-")]
         for a in TRIED
     ]
-    return Table((f"tried with {_labels(n)}", "Dice", "above (b) of as many updates"), rows)
+    return Table((f"tried with {_labels(n)}, one seed", "Dice", "above (b) of as many updates"), rows)
 
 
 def verdict(found: Found) -> str:
@@ -135,18 +136,13 @@ def verdict(found: Found) -> str:
 
 
 def write(found: Found, docs: Path) -> None:
-    """The page, the plot beside it and the figures."""
+    """The page, and the plot beside it."""
     docs.mkdir(parents=True, exist_ok=True)
     plot(found, docs / "augmentation.png")
     parts = [HEAD, verdict(found), table(found).markdown(), gains(found).markdown(), tried(found).markdown()]
     parts.insert(3, "![Dice against the number of labels](augmentation.png)")
     parts.insert(5, "Differences to (b) over patients, with 95 % intervals and Wilcoxon's signed-rank test:")
     (docs / "augmentation.md").write_text("\n\n".join(p for p in parts if p) + "\n", encoding="utf-8")
-    plain = [
-        {"labelled": cell.labelled, "arm": cell.arm.name, "seed": cell.seed, "dice": dices}
-        for cell, dices in found.items()
-    ]
-    (docs / "augmentation.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 def plot(found: Found, file: Path) -> None:

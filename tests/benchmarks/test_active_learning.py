@@ -17,7 +17,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("annotation")
     data = write_crops(folder / "data")
     runs = folder / "runs" / "active_learning"
-    return Bench(data=data, runs=runs, rounds=(2, 3, 4), updates=2, segmentation=TINY)
+    return Bench(
+        data=data, runs=runs, figures=runs / "figures", rounds=(2, 3, 4), updates=2, segmentation=TINY
+    )
 
 
 def sets(bench: Bench, strategy: str) -> list[set[str]]:
@@ -34,7 +36,7 @@ def test_every_round_adds_crops_and_begins_with_the_same(bench: Bench, strategy:
     assert [len(one) for one in labelled] == [2, 3, 4]
     assert labelled[0] < labelled[1] < labelled[2]
     assert labelled[0] == set(first_labelled(bench.data, 2, 0))
-    written = sorted((bench.runs / "judged").glob(f"{strategy}-*"))
+    written = sorted(bench.figures.glob(f"{strategy}-*"))
     times = [file.stat().st_mtime_ns for file in written]
     assert bench.curve(strategy, 0) == curve
     assert [file.stat().st_mtime_ns for file in written] == times
