@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import painting
-from benchmarks.painting import FRAME, SHARES, Slices, compared, figures, framed
+from benchmarks.painting.comparison import SHARES, compared, figures
+from benchmarks.painting.heads import painted
+from benchmarks.painting.slices import FRAME, Slices, axial, framed
 from medgan_core.engine import Session
 from medgan_core.registry import Registry
 from medgan_core.volume import Geometry, Volume
@@ -49,11 +50,11 @@ def test_thick_slices_are_averaged_before_they_are_compared() -> None:
     volume = Volume(
         np.arange(9, dtype=np.float32)[None, None].repeat(4, 0) * 1000, Geometry((4, 1, 9), np.eye(4))
     )
-    assert painting.axial(volume)[:, 0, 0].tolist() == [1.5, 5.5]
+    assert axial(volume)[:, 0, 0].tolist() == [1.5, 5.5]
 
 
 def test_every_sample_of_every_map_is_compared_and_segmented(session: Session) -> None:
-    made = painting.painted(
+    made = painted(
         session, "brain-mr-synthesize", [MAP, MAP], "T1", share=1.0, samples=2, segmenter="brain-suggest"
     )
     assert {number: len(those) for number, those in made.middles.items()} == {0: 2, 1: 2}
