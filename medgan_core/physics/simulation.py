@@ -23,6 +23,8 @@ from medgan_core.physics.tissues import INDEX, NAMES, TISSUES
 _FAT = TISSUES["fat"]
 _PERCENTILE = 0.995
 _MIXED = torch.tensor([TISSUES[name].mixed for name in NAMES])
+_BRAIN = {"grey", "deep grey", "pallidum", "white", "brainstem", "oedema", "choroid"}
+_IN_BRAIN = torch.tensor([name in _BRAIN for name in NAMES])
 
 
 def tissue_map(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
@@ -212,5 +214,4 @@ def _ball(labels: Tensor, centre: Tensor, radius: float, wobble: Tensor) -> Tens
 
 
 def _brain(labels: Tensor) -> Tensor:
-    inside = [INDEX[n] for n in ("grey", "deep grey", "pallidum", "white", "brainstem", "oedema", "choroid")]
-    return torch.isin(labels, torch.tensor(inside, dtype=labels.dtype))
+    return _IN_BRAIN[labels.long()]
