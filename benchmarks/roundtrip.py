@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "slicer_extension" 
 
 from MedGANLib.multipart import MultipartBody
 
+from benchmarks.phantom import noisy, phantom
 from benchmarks.served import Served, stock_server
-from benchmarks.speed import noisy, phantom
 from medgan_core import io as volumes
 from medgan_core.volume import Geometry, Volume
 

@@ -19,19 +19,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.monai_inferer import best_monai, psnr
+from benchmarks.phantom import noisy, phantom
 from benchmarks.timing import in_turns, peak_memory, product, seconds
 from medgan_core import engine, inference, io, preprocess, registry
 from medgan_core.card import Training
@@ -41,114 +41,7 @@ from medgan_core.training.recipes.translate import Translate
 from medgan_core.volume import Geometry, Volume
 
 CASES = {"brain-mr-translate": (Translate, "T1", "T2"), "mr-denoise": (Denoise, "image", "image")}
-ROIS = (  # side (None: the whole slice), overlap, slices at once
-    (None, 0.0, 1),
-    (None, 0.0, 4),
-    (192, 0.25, 1),
-    (128, 0.25, 1),
-)
-EQUAL_DB = 0.05
-FIELD_MM, HEAD_MM = (256.0, 256.0, 180.0), (159.0, 202.0, 220.0)
 FEW = 4  # slices that are timed in turns
-
-
-def phantom(shape: tuple[int, int, int]) -> dict[str, NDArray[np.float32]]:
-    """True T1 and T2 of a head of ellipsoids in the field of view, (i, j, k), and the mask of the head.
-
-    The head is as large as the median of the 16 whole-head label maps that the models are trained on
-    (159 mm wide, 202 mm long, 220 mm high with a part of the neck; the largest is 165 x 225 x 248 mm). Its
-    crown is 5 mm below the upper edge of the field of view, its lower part is cut off by the lower edge.
-    """
-    axes = [
-        (np.arange(n, dtype=np.float32) + 0.5) * (field / n) - field / 2
-        for n, field in zip(shape, FIELD_MM, strict=True)
-    ]
-    axes[2] = axes[2] - (FIELD_MM[2] / 2 - 5 - HEAD_MM[2] / 2)
-    i, j, k = (a / (side / 2) for a, side in zip(np.ix_(*axes), HEAD_MM, strict=True))
-    t1, t2 = (np.zeros(shape, dtype=np.float32) for _ in range(2))
-    parts = (  # half axes and centre as shares of the head's half axes, T1, T2
-        ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 900, 500),  # scalp
-        ((0.94, 0.95, 0.95), (0.0, 0.0, 0.0), 120, 80),  # skull
-        ((0.88, 0.90, 0.90), (0.0, 0.0, 0.0), 250, 1000),  # CSF
-        ((0.84, 0.86, 0.86), (0.0, 0.0, 0.0), 550, 620),  # grey matter
-        ((0.67, 0.71, 0.69), (0.0, 0.0, 0.0), 800, 480),  # white matter
-        ((0.09, 0.27, 0.18), (0.18, 0.0, 0.1), 250, 1000),  # ventricles
-        ((0.09, 0.27, 0.18), (-0.18, 0.0, 0.1), 250, 1000),
-        ((0.13, 0.13, 0.13), (0.32, 0.33, -0.1), 600, 700),  # a lesion
-        # Neck: joins brain and scalp, as in a patient; else the crop would take the brain alone.
-        ((0.85, 0.85, 0.12), (0.0, 0.0, -0.55), 600, 400),
-    )
-    for half, centre, one, two in parts:
-        inside = sum(((x - c) / h) ** 2 for x, c, h in zip((i, j, k), centre, half, strict=True)) < 1
-        t1[inside], t2[inside] = one, two
-    return {"T1": t1, "T2": t2, "head": (t1 > 0).astype(np.float32)}
-
-
-def noisy(image: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """Rician noise, as a share of the largest value."""
-    rng = np.random.default_rng(0)
-    sigma = np.float32(share * image.max())
-    parts = [rng.standard_normal(image.shape, dtype=np.float32) * sigma for _ in range(2)]
-    return np.hypot(image + parts[0], parts[1])
-
-
-def monai(
-    network: torch.nn.Module,
-    array: NDArray[np.float32],
-    presence: list[bool],
-    roi: int | None,
-    overlap: float,
-    slices: int,
-) -> Callable[[], NDArray[np.float32]]:
-    """MONAI's inferer over the slabs of each slice, torch float32; gives (channels, i, j, k).
-
-    It gets slices padded to the network's multiple as the engine pads them, so that both compute the same.
-    """
-    device, multiple = next(network.parameters()).device, int(network.multiple)
-    rows, columns = array.shape[1:3]
-    whole = [-(-n // multiple) * multiple for n in (rows, columns)]
-    padding = ((0, 0), (0, whole[0] - rows), (0, whole[1] - columns), (0, 0))
-    volume = torch.from_numpy(np.pad(array, padding, mode="edge")).to(device)
-    window = whole if roi is None else [min(roi, n) for n in whole]
-    inferer = SlidingWindowInferer(window, sw_batch_size=4, overlap=overlap, mode="gaussian")
-    flags = presence if network.presence else None
-
-    def run() -> NDArray[np.float32]:
-        out = []
-        with torch.inference_mode():
-            for start in range(0, array.shape[3], slices):
-                index = range(start, min(start + slices, array.shape[3]))
-                out.append(inferer(inference.slabs(volume, index, network.slices, flags), network))
-            return torch.cat(out)[..., :rows, :columns].permute(1, 2, 3, 0).cpu().numpy()
-
-    return run
-
-
-def psnr(answer: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
-    """In dB with peak 1 inside of the head, after the least-squares gain."""
-    answer, truth = answer[truth > 0], truth[truth > 0]
-    gain = float((answer * truth).sum() / max(float((answer * answer).sum()), 1e-12))
-    return float(-10 * np.log10(np.mean((gain * answer - truth) ** 2) + 1e-12))
-
-
-def best_monai(
-    network: torch.nn.Module, array: NDArray[np.float32], truth: NDArray[np.float32], output: int
-) -> tuple[str, Callable[[], NDArray[np.float32]], dict[str, float]]:
-    """MONAI's quickest setting that is as good as whole slices; its name, itself, PSNR of all settings."""
-    presence = [bool(channel.any()) for channel in array]
-    runs = {
-        f"roi {roi or 'whole slice'}, overlap {overlap:g}, {slices} at once": monai(
-            network, array, presence, roi, overlap, slices
-        )
-        for roi, overlap, slices in ROIS
-    }
-    quality = {name: psnr(run()[output], truth) for name, run in runs.items()}
-    exact = next(iter(quality.values()))  # whole slices in float32
-    good = {name: run for name, run in runs.items() if quality[name] >= exact - EQUAL_DB}
-    device = str(next(network.parameters()).device)
-    times = {name: min(seconds(run, device) for _ in range(2)) for name, run in good.items()}
-    best = min(good, key=lambda name: times[name])
-    return best, runs[best], quality
 
 
 def compare(
