@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -28,8 +29,25 @@ def unfold(x: Tensor) -> Tensor:
     return split.permute(order).reshape(n, channels // 2**dims, *(2 * side for side in size))
 
 
+def binomial(x: Tensor) -> Tensor:
+    """(n, c, *spatial) averaged with weights 1, 2, 1 along each axis; edges repeat.
+
+    Nothing is left of the finest frequency, in which a grid of unfolded blocks shows, half of that with a
+    period of four voxels along an axis.
+    """
+    for axis in range(2, x.ndim):
+        last = x.shape[axis] - 1
+        before = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, last)], dim=axis)
+        after = torch.cat([x.narrow(axis, 1, last), x.narrow(axis, last, 1)], dim=axis)
+        x = (before + 2 * x + after) / 4
+    return x
+
+
 class Folded(nn.Module):
     """A network of images that works on folded voxels; its first input is folded, its answer unfolded.
+
+    The answer passes `binomial`: a network that learned from a discriminator leaves the grid of its blocks in
+    the image. What the filter takes besides the grid the network learns to add beforehand.
 
     Attributes:
         inner: the network; its channels are 2^d times those that this one takes and gives.
@@ -41,4 +59,4 @@ class Folded(nn.Module):
 
     def forward(self, x: Tensor, *others: Any) -> Tensor:
         """(n, c, *spatial) with even sides, and what else the network takes."""
-        return unfold(self.inner(fold(x), *others))
+        return binomial(unfold(self.inner(fold(x), *others)))
