@@ -9,6 +9,7 @@ from medgan_core.data.structure_scans import Refine
 from medgan_core.errors import UsageError
 from medgan_core.networks.slab_painter import SlabPainter
 from medgan_core.registry import Registry
+from medgan_core.training.networks import autocast
 from medgan_core.training.recipes.suggesting import slabs_along
 
 
@@ -33,13 +34,14 @@ def refiner(name: str) -> Refine:
             got=f"a {type(network).__name__}",
             action="choose another painter, or none",
         )
-    found = network.eval()
+    found = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def refine(image: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(image.shape, generator=generator)
         both = torch.stack([image, noise]).movedim(1, -1)[None]
-        with torch.no_grad():
-            painted: Tensor = found(slabs_along(both, 2, range(len(image)), found.slices))
-        return painted[:, 0]
+        slabs = slabs_along(both, 2, range(len(image)), network.slices)
+        with torch.no_grad(), autocast(slabs.device):
+            painted: Tensor = found(slabs.contiguous(memory_format=torch.channels_last))
+        return painted[:, 0].float()
 
     return refine
