@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-TRAINING, VALIDATION, DEGRADATION, MAPPED = 0, 1, 2, 3
+TRAINING, VALIDATION, DEGRADATION, MAPPED, TURNED = 0, 1, 2, 3, 4
 
 
 def generators(seed: int, number: int, stream: int = TRAINING) -> tuple[np.random.Generator, torch.Generator]:

@@ -90,15 +90,12 @@ class MappedSlabs:
         real = take(study.images[contrast].transpose(plane), (depth[middle], inside[0], inside[1]))
         shown = torch.from_numpy(tissue[middle])
         image = torch.from_numpy(real.astype(np.float32)) * (shown > 0)
-        slab = MappedSlab(
+        return MappedSlab(
             contrast,
             base[contrast],
             image.mean(0) / self._scales[which][contrast],
             shown[place.subslices // 2],
         )
-        if rng.random() < 0.5:
-            slab = MappedSlab(contrast, slab.base.flip(1), slab.real.flip(0), slab.tissue.flip(0))
-        return slab
 
     def _place(self, study: Mapped, rng: np.random.Generator) -> tuple[tuple[int, int, int], Place]:
         """Axes (slice, i, j) and a window anywhere in the study, not moved or deformed."""

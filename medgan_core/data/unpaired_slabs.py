@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medgan_core.data.draws import MAPPED, generators
+from medgan_core.data.degradation import Samples
+from medgan_core.data.draws import MAPPED, TURNED, generators
 from medgan_core.data.mapped_slabs import MappedSlabs
 from medgan_core.data.slabs import SlabSource
 from medgan_core.physics.tissues import INDEX
@@ -74,3 +75,29 @@ class Sometimes:
             "tissue": slab.tissue.long(),
             "seen": (slab.tissue > 0).float()[None],
         }
+
+
+class Turned:
+    """Samples turned by quarter turns and mirrored at random, all images of one alike.
+
+    The noise of scans has a direction, and anatomy has one too: stripes along it would look right to a
+    discriminator wherever they are.
+
+    Args:
+        samples: with images (..., i, j) of one size, as many rows as columns.
+        seed: of the turns.
+    """
+
+    def __init__(self, samples: Samples, *, seed: int) -> None:
+        self._samples, self._seed = samples, seed
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """The sample, one of the eight ways round."""
+        rng, _ = generators(self._seed, number, TURNED)
+        turns, mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
+
+        def turned(image: Tensor) -> Tensor:
+            found = torch.rot90(image, turns, (-2, -1))
+            return found.flip(-1) if mirrored else found
+
+        return {key: turned(x) if x.ndim else x for key, x in self._samples[number].items()}

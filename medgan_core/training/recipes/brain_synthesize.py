@@ -15,7 +15,7 @@ from medgan_core.card import Architecture, Figure, ModelCard, Training
 from medgan_core.data.draws import TRAINING, VALIDATION
 from medgan_core.data.mapped_slabs import MappedSlabs
 from medgan_core.data.slabs import CONTRASTS
-from medgan_core.data.unpaired_slabs import Sometimes, Unpaired
+from medgan_core.data.unpaired_slabs import Sometimes, Turned, Unpaired
 from medgan_core.losses.robust import charbonnier
 from medgan_core.metrics.sliced import sliced_wasserstein
 from medgan_core.networks import build
@@ -125,11 +125,13 @@ class BrainSynthesize(Stabilised):
             for share in (0.0, 1.0)
         ]
         unpaired = Unpaired(*sources, seed=self.seed, stream=VALIDATION if validation else TRAINING)
-        if validation or not self.segmenter:
+        if validation:
             return unpaired
+        if not self.segmenter:
+            return Turned(unpaired, seed=self.seed)
         studies = mapped_heads(data, segmenter=self.segmenter, fold=self.fold)
         mapped = MappedSlabs(studies, slices=self.slices, size=self.size)
-        return Sometimes(unpaired, mapped, share=self.mapped, seed=self.seed)
+        return Turned(Sometimes(unpaired, mapped, share=self.mapped, seed=self.seed), seed=self.seed)
 
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
         """The hinge loss, and for the generator the distance to the simulation."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medgan_core.data.slabs import CONTRASTS
-from medgan_core.data.unpaired_slabs import UNTOLD, Sometimes
+from medgan_core.data.unpaired_slabs import UNTOLD, Turned
 from medgan_core.errors import UsageError
 from medgan_core.physics.tissues import INDEX
 from medgan_core.registry import Registry
@@ -133,7 +133,7 @@ class TestSegmenter:
         self, recipe: BrainSynthesize, data: Path
     ) -> None:
         samples = recipe.samples(data, validation=False)
-        assert isinstance(samples, Sometimes)
+        assert isinstance(samples, Turned)
         drawn = [samples[n] for n in range(24)]
         told = [bool((one["tissue"] != UNTOLD).any()) for one in drawn]
         assert 4 < sum(told) < 20
