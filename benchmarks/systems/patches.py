@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.baselines import threshold
 from benchmarks.systems.section import Table
+from medgan_core.data.samples import Samples
 from medgan_core.data.stacks import FOREGROUND
 from medgan_core.errors import InputError
 from medgan_core.metrics.detection import (
@@ -20,7 +21,7 @@ from medgan_core.metrics.detection import (
     delong_interval,
     patient_bootstrap,
 )
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 
 _SEED = 0
 

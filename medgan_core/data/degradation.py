@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,19 +11,12 @@ from torch.nn import functional
 
 from medgan_core.data.draws import DEGRADATION, generators
 from medgan_core.data.masks import MASKS, Draw, LesionShapes
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 
 Profile = Literal["box", "gaussian"]
 _FOREGROUND = 0.1
 _ATTEMPTS = 10
-
-
-class Samples(Protocol):
-    """Samples by number, as named tensors without a batch axis."""
-
-    def __getitem__(self, number: int) -> dict[str, Tensor]:
-        """Sample of this number."""
-        ...
 
 
 def slice_profile(factor: int, profile: Profile) -> Tensor:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from medgan_core import io
-from medgan_core.data.degradation import Samples
 from medgan_core.data.draws import fixed_order
 from medgan_core.data.lesions import KINDS
+from medgan_core.data.samples import Samples
 from medgan_core.errors import InputError, UsageError
 
 _RECORD = "samples.json"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medgan_core.data.degradation import Samples
 from medgan_core.data.draws import TRAINING, generators
+from medgan_core.data.samples import Samples
 from medgan_core.data.windows import Augmentation
 
 _SEEDS = 2**32

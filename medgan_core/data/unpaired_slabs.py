@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medgan_core.data.degradation import Samples
 from medgan_core.data.draws import MAPPED, TURNED, generators
 from medgan_core.data.mapped_slabs import MappedSlabs
+from medgan_core.data.samples import Samples
 from medgan_core.data.slabs import SlabSource
 from medgan_core.physics.tissues import INDEX
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from medgan_core.data.samples import Samples
+
 Batch = dict[str, Tensor]
-
-
-class Samples(Protocol):
-    """Training samples by number; the same number always gives the same sample."""
-
-    def __getitem__(self, number: int) -> Batch:
-        """One sample as named tensors without a batch axis."""
-        ...
 
 
 class Batches:

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from medgan_core import __version__, registry
 from medgan_core.card import Training
+from medgan_core.data.samples import Samples
 from medgan_core.errors import ModelError, UsageError
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.training import folder
 from medgan_core.training.journal import Journal
-from medgan_core.training.loading import Batches, Samples
+from medgan_core.training.loading import Batches
 from medgan_core.training.processes import Processes, everyone, joined
 from medgan_core.training.recipe import Recipe
 from medgan_core.training.run import Run

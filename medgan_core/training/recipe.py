@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
 
 from torch import Tensor, nn
 
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.player import Player

@@ -9,10 +9,11 @@ from statistics import fmean, stdev
 
 import torch
 
+from medgan_core.data.samples import Samples
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.training import RECIPES
 from medgan_core.training.finished import Finished
-from medgan_core.training.loading import Batch, Samples
+from medgan_core.training.loading import Batch
 from medgan_core.training.recipe import Recipe
 from medgan_core.training.run import VALIDATION_SEED
 

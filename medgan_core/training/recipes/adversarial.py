@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from medgan_core.training.loading import Samples
+from medgan_core.data.samples import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

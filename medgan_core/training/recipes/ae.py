@@ -10,10 +10,10 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 from medgan_core.networks.autoencoder import Autoencoder
 from medgan_core.networks.code_prior import CodePrior
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player

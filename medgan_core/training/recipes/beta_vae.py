@@ -10,10 +10,11 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 from medgan_core.losses.kl import kl_loss
 from medgan_core.networks.autoencoder import VariationalAutoencoder
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from medgan_core.card import IMAGE, DataSource, ModelCard, Port, Training, Weights
+from medgan_core.data.samples import Samples
 from medgan_core.data.structure_scans import Heads, StructureSlabs, WholeHeads
 from medgan_core.data.structures import LABELS, SIDES, STRUCTURES
 from medgan_core.data.training_set import open_training_set
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Findings

@@ -14,6 +14,7 @@ from torch.nn import functional
 from medgan_core.card import Architecture, Figure, ModelCard, Training
 from medgan_core.data.draws import TRAINING, VALIDATION
 from medgan_core.data.mapped_slabs import MappedSlabs
+from medgan_core.data.samples import Samples
 from medgan_core.data.slabs import CONTRASTS
 from medgan_core.data.unpaired_slabs import Sometimes, Turned, Unpaired
 from medgan_core.losses.robust import charbonnier
@@ -21,7 +22,7 @@ from medgan_core.metrics.sliced import sliced_wasserstein
 from medgan_core.networks import build
 from medgan_core.networks.patchgan import PatchDiscriminator
 from medgan_core.physics.tissues import NAMES
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

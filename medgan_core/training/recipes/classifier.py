@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medgan_core.data.samples import Samples
 from medgan_core.networks.image_classifier import ImageClassifier
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

@@ -10,12 +10,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from medgan_core.data.samples import Samples
 from medgan_core.data.slices import UnpairedSlices
 from medgan_core.data.windows import Augmentation
 from medgan_core.errors import UsageError
 from medgan_core.networks.image_to_image import ResidualImageGenerator, UNetGenerator
 from medgan_core.training.image_pool import ImagePool
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.player import Player

@@ -15,6 +15,7 @@ from medgan_core import networks
 from medgan_core.card import Architecture, Figure, ModelCard, Port, Setting, Training, Weights
 from medgan_core.data.augmentation import scanner_effects
 from medgan_core.data.draws import TRAINING, generators
+from medgan_core.data.samples import Samples
 from medgan_core.data.slabs import CONTRASTS, SimulatedSlabs, SlabSource
 from medgan_core.data.stacks import FOREGROUND
 from medgan_core.data.training_set import open_training_set
@@ -22,7 +23,6 @@ from medgan_core.errors import UsageError
 from medgan_core.losses.with_error import with_error
 from medgan_core.metrics.unusual import DIRECTIONS, Direction, unusual
 from medgan_core.physics.noise import coarse_noise
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.recipe import Batch, Findings, Logs, Supervised

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from medgan_core.data.samples import Samples
 from medgan_core.metrics.detection import area_under_roc, average_precision
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.recipe import Batch
 
 JUDGED = 128

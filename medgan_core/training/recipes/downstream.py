@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medgan_core.data.generated import GeneratedImages, Mixed
+from medgan_core.data.samples import Samples
 from medgan_core.data.strong import Augmented
 from medgan_core.data.windows import Augmentation
-from medgan_core.training.loading import Samples
 from medgan_core.training.recipe import Supervised
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from medgan_core.card import Architecture, Figure, ModelCard, Port, Setting, Training, Weights
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 from medgan_core.networks import build
 from medgan_core.networks.discriminator import Discriminator
 from medgan_core.networks.latent_encoder import LatentEncoder
 from medgan_core.networks.residual_gan import ResidualDiscriminator, ResidualGenerator
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player

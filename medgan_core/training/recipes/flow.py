@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from medgan_core.data.lesions import KINDS
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 from medgan_core.losses.flow import TIMES, flow_batch
 from medgan_core.networks.flow_sampling import STEPS, follow_flow
 from medgan_core.networks.flow_unet import FlowUNet
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player

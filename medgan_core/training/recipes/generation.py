@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medgan_core.data.samples import Samples
 from medgan_core.metrics.diversity import mean_pairwise_similarity
 from medgan_core.metrics.sliced import sliced_wasserstein
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.recipe import Findings
 
 JUDGED = 64

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from medgan_core.card import Domain, ModelCard, Port, Training, Weights
 from medgan_core.data.crops import WholeCrops
+from medgan_core.data.samples import Samples
 from medgan_core.data.strong import StrongAugmentation
 from medgan_core.data.windows import Augmentation, Window
 from medgan_core.errors import UsageError
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

@@ -23,11 +23,11 @@ from medgan_core.card import (
     Training,
     Weights,
 )
+from medgan_core.data.samples import Samples
 from medgan_core.networks import build
 from medgan_core.networks.labelled_synthesizer import LabelledSynthesizer
 from medgan_core.networks.patchgan import PatchDiscriminator
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.loading import Samples
 from medgan_core.training.recipes.crops import DECATHLON, PARTS, crop_images
 from medgan_core.training.recipes.shapes import SHAPES
 from medgan_core.training.recipes.spade import ENCODER, LABELS, Spade

@@ -14,11 +14,11 @@ from torch.nn import functional
 from medgan_core.card import Architecture, Figure, ModelCard, Port, Training, Weights
 from medgan_core.data.degradation import MaskedSamples
 from medgan_core.data.masks import LesionShapes
+from medgan_core.data.samples import Samples
 from medgan_core.data.stacks import Stack
 from medgan_core.networks import build
 from medgan_core.networks.inpainting import InpaintingGenerator
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

@@ -18,11 +18,11 @@ from medgan_core.data.lesion_scans import (
     of_patients,
     simulated,
 )
+from medgan_core.data.samples import Samples
 from medgan_core.data.slabs import CONTRASTS, MixedSlabs, RealSlabs, SlabSource
 from medgan_core.data.study import Study, part, select
 from medgan_core.data.training_set import open_training_set
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Findings

@@ -7,10 +7,10 @@ from pathlib import Path
 from torch import Tensor
 
 from medgan_core.data.lesions import LesionPatches
+from medgan_core.data.samples import Samples
 from medgan_core.data.stacks import load_stacks
 from medgan_core.data.training_set import open_training_set
 from medgan_core.data.windows import Augmentation
-from medgan_core.training.loading import Samples
 
 PIXEL_MM = 1.0
 _SHAPE = (32, 32, 8)

@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional
 
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
-from medgan_core.training.loading import Samples
 from medgan_core.training.recipe import Recipe
 from medgan_core.training.recipes.crops import crop_images, crop_size
 from medgan_core.training.recipes.patches import brain_patches, patch_size

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from medgan_core.data.draws import DEGRADATION, generators
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 from medgan_core.networks.image_to_image import UNetGenerator
 from medgan_core.physics.noise import rician
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from medgan_core.training.loading import Samples, collate
+from medgan_core.data.samples import Samples
+from medgan_core.training.loading import collate
 from medgan_core.training.recipe import Findings
 from medgan_core.training.recipes import judging
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches

@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from medgan_core.data.samples import Samples
 from medgan_core.losses.dice import dice_cross_entropy
 from medgan_core.metrics.overlap import dice_per_label
 from medgan_core.networks.segmentation_unet import SegmentationUNet
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

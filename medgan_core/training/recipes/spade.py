@@ -11,10 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from medgan_core.data.samples import Samples
 from medgan_core.losses.kl import kl_loss
 from medgan_core.networks.patchgan import PatchDiscriminator
 from medgan_core.networks.spade import SpadeGenerator, StyleEncoder
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from medgan_core.card import Architecture, Figure, ModelCard, Port, Training, Weights
 from medgan_core.data.degradation import Profile, ThickSliceSamples
+from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 from medgan_core.networks import build
 from medgan_core.networks.super_resolution import SuperResolutionGenerator
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from medgan_core.data.samples import Samples
 from medgan_core.data.slices import PairedSlices
 from medgan_core.data.stacks import Stack, load_stacks
 from medgan_core.data.training_set import open_training_set
@@ -18,7 +19,7 @@ from medgan_core.data.windows import Augmentation
 from medgan_core.errors import UsageError
 from medgan_core.losses.structure_tensor import structure_matching_loss
 from medgan_core.networks.patchgan import PatchDiscriminator
-from medgan_core.training.loading import Samples, collate
+from medgan_core.training.loading import collate
 from medgan_core.training.recipe import Batch
 from medgan_core.training.recipes.stabilised import Stabilised
 

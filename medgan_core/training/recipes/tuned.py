@@ -16,13 +16,13 @@ from medgan_core.data.files import FileSet
 from medgan_core.data.lesion_scans import LESION, LesionSlabs, of_patients
 from medgan_core.data.manifest import Manifest
 from medgan_core.data.marked_scans import MarkedScans
+from medgan_core.data.samples import Samples
 from medgan_core.data.slabs import RealSlabs
 from medgan_core.data.studies import Prepared, prepare
 from medgan_core.data.study import Study, part
 from medgan_core.errors import InputError
 from medgan_core.registry import CARD
 from medgan_core.training.cohort import LABELS
-from medgan_core.training.loading import Samples
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Findings, Recipe

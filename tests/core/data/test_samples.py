@@ -10,11 +10,12 @@ from torch import Tensor
 
 from medgan_core.data.cases import TrainingSet
 from medgan_core.data.crops import LabelledCrops
-from medgan_core.data.degradation import MaskedSamples, Samples, ThickSliceSamples
+from medgan_core.data.degradation import MaskedSamples, ThickSliceSamples
 from medgan_core.data.files import FileSet
 from medgan_core.data.lesions import LesionPatches
 from medgan_core.data.masks import LesionShapes
 from medgan_core.data.pack import Pack
+from medgan_core.data.samples import Samples
 from medgan_core.data.slices import PairedSlices, UnpairedSlices
 from medgan_core.data.stacks import Stack, load_stacks
 from medgan_core.data.windows import Augmentation
