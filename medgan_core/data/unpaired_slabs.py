@@ -80,8 +80,7 @@ class Sometimes:
 class Turned:
     """Samples turned by quarter turns and mirrored at random, all images of one alike.
 
-    The noise of scans has a direction, and anatomy has one too: stripes along it would look right to a
-    discriminator wherever they are.
+    A discriminator that sees few patients learns them by heart later this way.
 
     Args:
         samples: with images (..., i, j) of one size, as many rows as columns.

@@ -9,7 +9,7 @@ from medgan_core import networks
 from medgan_core.inference import Signature
 from medgan_core.networks.hole_filler import HoleFiller
 from medgan_core.networks.patch_anomaly import PatchAnomaly
-from medgan_core.networks.slab_painter import SlabPainter
+from medgan_core.networks.slab_painter import SlabPainter, grains
 from medgan_core.networks.slice_refiner import SliceRefiner
 
 
@@ -58,8 +58,21 @@ def test_a_painter_adds_to_the_middle_slice_of_the_base() -> None:
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.zeros_(network.head.bias)
     torch.testing.assert_close(network(torch.cat([base, noise], dim=1)), base[:, 1:2])
-    network.head.bias[1] = 0.5
-    torch.testing.assert_close(network(torch.cat([base, noise], dim=1)), base[:, 1:2] + 0.5 * noise[:, 1:2])
+    for number in range(3):
+        network.head.bias[1 + number] = 0.5
+        wanted = (base[:, 1:2] + 0.5 * grains(noise[:, 1:2])[:, number : number + 1]).abs()
+        torch.testing.assert_close(network(torch.cat([base, noise], dim=1)), wanted)
+        network.head.bias[1 + number] = 0.0
+
+
+def test_grains_have_the_same_variance_and_no_direction() -> None:
+    noise = torch.randn(1, 1, 400, 400, generator=torch.Generator().manual_seed(0))
+    found = grains(noise)[0, :, 8:-8, 8:-8]
+    assert torch.equal(found[0], noise[0, 0, 8:-8, 8:-8])
+    torch.testing.assert_close(found.std((1, 2)), torch.ones(3), atol=0.03, rtol=0)
+    steps = [found.diff(dim=axis).square().mean((1, 2)) for axis in (1, 2)]
+    torch.testing.assert_close(steps[0], steps[1], atol=0, rtol=0.03)
+    assert (steps[0][1:] < 0.7 * steps[0][:-1]).all(), "each is smoother than the one before"
 
 
 def test_every_patch_is_compared_by_itself() -> None:
