@@ -90,7 +90,20 @@ def test_each_player_moves_its_own_network(batch: Batch) -> None:
 @torch.no_grad()
 def test_the_distance_to_the_simulation_counts_as_weighted(batch: Batch) -> None:
     loss, logs = TINY.loss(GENERATOR, networks(), batch, moment())
-    assert float(loss) == pytest.approx(float(logs["adversarial"]) + 10 * float(logs["away"]), rel=1e-5)
+    wanted = float(logs["adversarial"]) + TINY.content * float(logs["away"])
+    assert float(loss) == pytest.approx(wanted, rel=1e-5)
+
+
+@torch.no_grad()
+def test_noise_is_no_distance_to_the_simulation(batch: Batch) -> None:
+    both = networks()
+    before = TINY.loss(GENERATOR, both, batch, moment())[1]
+    both.modules[GENERATOR].get_parameter("head.bias")[1:] = 0.5
+    noisy = TINY.loss(GENERATOR, both, batch, moment())[1]
+    assert float(noisy["away"]) == float(before["away"])
+    assert float(noisy["adversarial"]) != float(before["adversarial"])
+    both.modules[GENERATOR].get_parameter("head.bias")[0] = 0.5
+    assert float(TINY.loss(GENERATOR, both, batch, moment())[1]["away"]) > 0.1
 
 
 def test_the_contrast_is_one_plane_of_ones() -> None:
@@ -161,7 +174,6 @@ class TestSegmenter:
         with pytest.raises(UsageError, match="does not tell tissue"):
             replace(recipe, segmenter="other").samples(data, validation=False)
 
-    @torch.no_grad()
     def test_what_is_outside_of_the_brain_does_not_count(self, recipe: BrainSynthesize, data: Path) -> None:
         samples = recipe.samples(data, validation=False)
         one = next(s for s in (samples[n] for n in range(24)) if (s["tissue"] != UNTOLD).any())
