@@ -180,4 +180,4 @@ class TestSegmenter:
         batch = collate([one, one])
         other = {**batch, "real": batch["real"] + 5 * (1 - batch["seen"])}
         losses = [recipe.loss(DISCRIMINATOR, networks(), b, moment())[0] for b in (batch, other)]
-        assert float(losses[0]) == float(losses[1])
+        assert losses[0].item() == losses[1].item()
