@@ -58,19 +58,14 @@ class SlabPainter(SlabTrunk):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 2 * slices, h, w), the base's slices first, to (n, 1, h, w); h, w multiples of `multiple`."""
-        clean, texture = self.parts(x)
-        painted: Tensor = (clean + texture).abs()
-        return painted
-
-    def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The changed base without any noise, and the noise, both (n, 1, h, w)."""
         slab, noise = x.chunk(2, dim=1)
         features = self.grown(self.features(nn.functional.pixel_unshuffle(slab, 2)))
         together = torch.relu(self.meet(torch.cat([features, slab], dim=1)))
         change, weights = self.head(together).split((1, len(_BLURS)), dim=1)
         middle = slice(self.slices // 2, self.slices // 2 + 1)
         texture = (weights * grains(noise[:, middle])).sum(dim=1, keepdim=True)
-        return slab[:, middle] + change, texture
+        painted: Tensor = (slab[:, middle] + change + texture).abs()
+        return painted
 
 
 def grains(noise: Tensor) -> Tensor:

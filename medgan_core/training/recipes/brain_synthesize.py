@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,6 @@ from medgan_core.losses.robust import charbonnier
 from medgan_core.metrics.sliced import sliced_wasserstein
 from medgan_core.networks import build
 from medgan_core.networks.patchgan import PatchDiscriminator
-from medgan_core.networks.slab_painter import SlabPainter
 from medgan_core.physics.tissues import NAMES
 from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
@@ -37,7 +36,7 @@ from medgan_core.training.recipes.translate import PREPROCESS
 _JUDGED, _PART = 96, 8
 _PATCH, _SHOWN = 12, 0.8
 _KEPT = 2
-"""Side of the squares whose means, without noise, the generator should keep."""
+"""Side of the squares whose means the generator should keep."""
 _FREE = 0.1
 TOLD = (
     ("csf", "choroid"),
@@ -55,11 +54,11 @@ class BrainSynthesize(Stabilised):
     """A refiner of simulated slabs against real ones, with nothing of a patient labelled by hand.
 
     The generator changes a simulated image; a PatchGAN that sees pieces of about 30 pixels tells it from real
-    slices of the same contrast. Without its noise the image is held to the simulation in means over squares
-    of 2 pixels: it still shows its label map, edges may become smoother, and noise is free. Source:
-    Shrivastava et al., "Learning from simulated and unsupervised images through adversarial training", CVPR
-    2017, equations 1 to 4. Which contrast it is the PatchGAN alone is told: the generator treats those that
-    no patient was scanned with (PD) like the others.
+    slices of the same contrast. The means over squares of 2 pixels are held to the simulation, so that an
+    image still shows its label map, while edges and fine noise are free. Source: Shrivastava et al., "Learning
+    from simulated and unsupervised images through adversarial training", CVPR 2017, equations 1 to 4. Which
+    contrast it is the PatchGAN alone is told: the generator treats those that no patient was scanned with
+    (PD) like the others.
 
     With a `segmenter` some of the samples are brains of patients, simulated from the label map that it gives
     them, and the PatchGAN is told the tissue of every pixel: texture that does not belong to the tissue, or
@@ -93,7 +92,6 @@ class BrainSynthesize(Stabilised):
     ema: float = 0.998
     objective: str = "hinge"
     discriminator_rate: float = 2.0
-    r1: float = 1.0
     slices: int = 3
     size: int = 128
     fold: int = -1
@@ -139,16 +137,14 @@ class BrainSynthesize(Stabilised):
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
         """The hinge loss, and for the generator the distance to the simulation."""
         base = batch["base"]
-        painter = cast("SlabPainter", networks.exact(GENERATOR))
-        clean, texture = networks.call(painter.parts)(slab(base, moment))
-        made = (clean + texture).abs()
+        made = networks[GENERATOR](slab(base, moment))
         told = torch.cat([planes(batch["contrast"], made), tissue_planes(batch["tissue"])], dim=1)
         seen = batch["seen"]
         real, fake = (torch.cat([signed(x * seen), told], dim=1) for x in (batch["real"], made))
         if player == DISCRIMINATOR:
             return self.discriminator_loss(networks, real, fake, moment)
         loss, logs = self.generator_loss(networks, real, fake, moment)
-        change = functional.avg_pool2d(clean - middle(base), _KEPT)
+        change = functional.avg_pool2d(made - middle(base), _KEPT)
         away = charbonnier(change, epsilon=_FREE).mean()
         return loss + self.content * away, {**logs, "adversarial": loss, "away": away}
 

@@ -94,18 +94,6 @@ def test_the_distance_to_the_simulation_counts_as_weighted(batch: Batch) -> None
     assert float(loss) == pytest.approx(wanted, rel=1e-5)
 
 
-@torch.no_grad()
-def test_noise_is_no_distance_to_the_simulation(batch: Batch) -> None:
-    both = networks()
-    before = TINY.loss(GENERATOR, both, batch, moment())[1]
-    both.modules[GENERATOR].get_parameter("head.bias")[1:] = 0.5
-    noisy = TINY.loss(GENERATOR, both, batch, moment())[1]
-    assert float(noisy["away"]) == float(before["away"])
-    assert float(noisy["adversarial"]) != float(before["adversarial"])
-    both.modules[GENERATOR].get_parameter("head.bias")[0] = 0.5
-    assert float(TINY.loss(GENERATOR, both, batch, moment())[1]["away"]) > 0.1
-
-
 def test_the_contrast_is_one_plane_of_ones() -> None:
     shown = planes(torch.tensor([2, 0]), torch.zeros(2, 1, 3, 4))
     assert shown.shape == (2, len(CONTRASTS), 3, 4)
@@ -174,10 +162,11 @@ class TestSegmenter:
         with pytest.raises(UsageError, match="does not tell tissue"):
             replace(recipe, segmenter="other").samples(data, validation=False)
 
+    @torch.no_grad()
     def test_what_is_outside_of_the_brain_does_not_count(self, recipe: BrainSynthesize, data: Path) -> None:
         samples = recipe.samples(data, validation=False)
         one = next(s for s in (samples[n] for n in range(24)) if (s["tissue"] != UNTOLD).any())
         batch = collate([one, one])
         other = {**batch, "real": batch["real"] + 5 * (1 - batch["seen"])}
         losses = [recipe.loss(DISCRIMINATOR, networks(), b, moment())[0] for b in (batch, other)]
-        assert losses[0].item() == losses[1].item()
+        assert float(losses[0]) == float(losses[1])
