@@ -55,10 +55,10 @@ class BrainSynthesize(Stabilised):
 
     The generator changes a simulated image; a PatchGAN that sees pieces of about 30 pixels tells it from real
     slices of the same contrast. The means over squares of 2 pixels are held to the simulation, so that an
-    image still shows its label map, while edges and fine noise are free. Source: Shrivastava et al., "Learning
-    from simulated and unsupervised images through adversarial training", CVPR 2017, equations 1 to 4. Which
-    contrast it is the PatchGAN alone is told: the generator treats those that no patient was scanned with
-    (PD) like the others.
+    image still shows its label map, while edges and fine noise are free. Source: Shrivastava et al.,
+    "Learning from simulated and unsupervised images through adversarial training", CVPR 2017, equations 1 to
+    4. Which contrast it is the PatchGAN alone is told: the generator treats those that no patient was scanned
+    with (PD) like the others.
 
     With a `segmenter` some of the samples are brains of patients, simulated from the label map that it gives
     them, and the PatchGAN is told the tissue of every pixel: texture that does not belong to the tissue, or
