@@ -16,13 +16,13 @@ _BLURS = (0, 1, 4)
 
 
 class SlabPainter(SlabTrunk):
-    """``|base + change + sum of weight * grain|``, change and weights predicted from the base alone.
+    """``|base + change + sum of |weight| * grain|``, change and weights predicted from the base alone.
 
     Changing an image by as little as makes it look real is the refiner of Shrivastava et al., "Learning from
     simulated and unsupervised images through adversarial training", CVPR 2017; noise with learned weights is
     that of Karras et al., "StyleGAN", CVPR 2019, section 3.2. Grains are white noise, smoothed more or less
-    and scaled to variance 1: whatever the weights, texture is as coarse along one axis as along the other. A
-    fresh network returns nearly the base image. The features are interpolated and meet the slab again at
+    and scaled to variance 1: whatever the weights, texture is as coarse along one axis as along the other, and
+    as none is subtracted, never finer than white noise. A fresh network returns nearly the base image. The features are interpolated and meet the slab again at
     full resolution: unfolded from 2x2 pixels, an adversarial loss would leave their grid in the image.
     The answer is a magnitude, as a scanner's is: noise in air does not fall below 0.
 
@@ -63,7 +63,7 @@ class SlabPainter(SlabTrunk):
         together = torch.relu(self.meet(torch.cat([features, slab], dim=1)))
         change, weights = self.head(together).split((1, len(_BLURS)), dim=1)
         middle = slice(self.slices // 2, self.slices // 2 + 1)
-        texture = (weights * grains(noise[:, middle])).sum(dim=1, keepdim=True)
+        texture = (weights.abs() * grains(noise[:, middle])).sum(dim=1, keepdim=True)
         painted: Tensor = (slab[:, middle] + change + texture).abs()
         return painted
 

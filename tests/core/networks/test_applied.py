@@ -59,7 +59,7 @@ def test_a_painter_adds_to_the_middle_slice_of_the_base() -> None:
     torch.nn.init.zeros_(network.head.bias)
     torch.testing.assert_close(network(torch.cat([base, noise], dim=1)), base[:, 1:2])
     for number in range(3):
-        network.head.bias[1 + number] = 0.5
+        network.head.bias[1 + number] = -0.5
         wanted = (base[:, 1:2] + 0.5 * grains(noise[:, 1:2])[:, number : number + 1]).abs()
         torch.testing.assert_close(network(torch.cat([base, noise], dim=1)), wanted)
         network.head.bias[1 + number] = 0.0
