@@ -21,10 +21,11 @@ class SlabPainter(SlabTrunk):
     Changing an image by as little as makes it look real is the refiner of Shrivastava et al., "Learning from
     simulated and unsupervised images through adversarial training", CVPR 2017; noise with learned weights is
     that of Karras et al., "StyleGAN", CVPR 2019, section 3.2. Grains are white noise, smoothed more or less
-    and scaled to variance 1: whatever the weights, texture is as coarse along one axis as along the other, and
-    as none is subtracted, never finer than white noise. A fresh network returns nearly the base image. The features are interpolated and meet the slab again at
-    full resolution: unfolded from 2x2 pixels, an adversarial loss would leave their grid in the image.
-    The answer is a magnitude, as a scanner's is: noise in air does not fall below 0.
+    and scaled to variance 1: whatever the weights, texture is as coarse along one axis as along the other,
+    and as none is subtracted, never finer than white noise. A fresh network returns nearly the base image.
+    The features are interpolated and meet the slab again at full resolution: unfolded from 2x2 pixels, an
+    adversarial loss would leave their grid in the image. The answer is a magnitude, as a scanner's is: noise
+    in air does not fall below 0.
 
     Attributes:
         contrasts: 2, the base image and white noise. Further attributes are those of `inference.Signature`.
