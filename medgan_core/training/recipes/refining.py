@@ -34,14 +34,14 @@ def refiner(name: str) -> Refine:
             got=f"a {type(network).__name__}",
             action="choose another painter, or none",
         )
-    found = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    painter = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def refine(image: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(image.shape, generator=generator)
         both = torch.stack([image, noise]).movedim(1, -1)[None]
         slabs = slabs_along(both, 2, range(len(image)), network.slices)
         with torch.no_grad(), autocast(slabs.device):
-            painted: Tensor = found(slabs.contiguous(memory_format=torch.channels_last))
+            painted: Tensor = painter(slabs.contiguous(memory_format=torch.channels_last))
         return painted[:, 0].float()
 
     return refine
