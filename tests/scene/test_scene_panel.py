@@ -77,7 +77,7 @@ def test_entering_asks_a_server_on_this_computer_and_no_other(panel, server):
 
 def test_the_choices_come_from_the_servers_cards(panel, server, headless, oblique):
     connect(panel, server)
-    assert "11 models" in text(panel.ui.serverStatus)
+    assert "12 models" in text(panel.ui.serverStatus)
     tasks = [panel.ui.taskSelector.itemText(n) for n in range(panel.ui.taskSelector.count())]
     assert tasks[:4] == ["Translate contrast", "Denoise", "Restore", "Synthesize"]
     assert tasks[4:] == ["Suggest a segmentation", "Detect anomalies"]

@@ -152,8 +152,9 @@ class BrainSynthesize(Stabilised):
         """Sliced Wasserstein distance of small patches to real ones, of the simulation's and of real ones.
 
         ``swd`` is the refined images', ``swd_simulated`` that of what they were refined from, ``swd_real``
-        that of one half of the real slices to the other, the least there can be. ``kept`` is the SSIM of the
-        refined with the simulated images.
+        that of one half of the real slices to the other; a share ``mapped`` of the simulated slices shows
+        the very brains of the real ones, so the first may be below it. ``kept`` is the SSIM of the refined
+        with the simulated images.
         """
         batch = collate([samples[n] for n in range(_JUDGED)])
         base = middle(batch["base"])
