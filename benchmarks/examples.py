@@ -19,6 +19,7 @@ from medgan_core.request import RunOptions
 from medgan_core.volume import Geometry, Volume
 
 _NOISE, _THICK, _RADIUS_MM = 0.09, 4, 14.0
+_WHITE_MATTER, _OEDEMA, _TUMOUR = (2, 41), 471, 472  # as `brain-mr-synthesize` knows them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,11 @@ def head(data: Path) -> Mapping[str, Volume]:
     return {key: image.volume() for key, image in images.items()}
 
 
+def label_map(data: Path) -> Volume:
+    """A whole head, FreeSurfer's numbers."""
+    return label_case(data).labels["labels"].volume()
+
+
 def thick(volume: Volume, count: int = _THICK) -> Volume:
     """Slices of so many slices' mean each."""
     data = volume.data[..., : volume.data.shape[-1] // count * count]
@@ -81,6 +87,14 @@ def ball(volume: Volume, radius_mm: float = _RADIUS_MM) -> Volume:
 def _volume(data: NDArray[Any], affine: NDArray[Any]) -> Volume:
     _, i, j, k = data.shape
     return Volume(data, Geometry((i, j, k), affine))
+
+
+def with_tumour(labels: Volume) -> Volume:
+    """A map of FreeSurfer's numbers with a tumour, and oedema in the white matter around it."""
+    data = labels.data.copy()
+    data[(ball(labels, 2 * _RADIUS_MM).data > 0) & np.isin(data, _WHITE_MATTER)] = _OEDEMA
+    data[ball(labels).data > 0] = _TUMOUR
+    return labels.with_data(data)
 
 
 _PAIRS = "hippocampus-synthesize"
@@ -137,7 +151,9 @@ def _pairs(data: Path, session: Session) -> Example:
 
 def _painted(data: Path, session: Session) -> Example:
     return Example(
-        inputs={"labels": label_case(data).labels["labels"].volume()}, said="a label map of a head"
+        inputs={"labels": with_tumour(label_map(data))},
+        options=RunOptions(target="FLAIR", count=2),
+        said="a label map of a head with a tumour painted into it, two seeds",
     )
 
 
