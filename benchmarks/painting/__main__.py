@@ -47,6 +47,7 @@ def main() -> None:
     session = Session("cpu", registry=Registry([SHIPPED, *([told.models] if told.models else [])]))
     command = f"python -m benchmarks.painting --data DATA --model {told.model} --fold {told.fold}"
     command += f" --segmenter {told.segmenter}" if told.segmenter else ""
+    judge = f"{told.segmenter} {session.registry.card(told.segmenter).version}" if told.segmenter else ""
     truths, found = list(maps(told.data, told.maps)), list[Figure]()
     print("| contrast | images | KID to patients left out (95 % interval) | copies | MS-SSIM | Dice |")
     print("|---|---|---|---|---|---|")
@@ -66,7 +67,7 @@ def main() -> None:
         }
         lines = compared(contrast, known, made)
         print("\n".join(map(str, lines)), flush=True)
-        found += figures(lines, command, told.segmenter)
+        found += figures(lines, command, judge)
     if told.write:
         card_figures.write(told.write, found)
 
