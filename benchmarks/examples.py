@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from benchmarks.systems.heads import label_case, simulated_case, template_case
 from medgan_core.engine import Session, run
+from medgan_core.physics.labels import LABEL_NAMES
 from medgan_core.physics.noise import rician
+from medgan_core.physics.simulation import tissue_map
+from medgan_core.physics.tissues import INDEX
 from medgan_core.request import RunOptions
 from medgan_core.volume import Geometry, Volume
 
 _NOISE, _THICK, _RADIUS_MM = 0.09, 4, 14.0
-_WHITE_MATTER, _OEDEMA, _TUMOUR = (2, 41), 471, 472  # as `brain-mr-synthesize` knows them
+_NUMBER = {name: value for value, name in LABEL_NAMES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,8 @@ def head(data: Path) -> Mapping[str, Volume]:
 
 def label_map(data: Path) -> Volume:
     """A whole head, FreeSurfer's numbers."""
-    return label_case(data).labels["labels"].volume()
+    labels = label_case(data).labels["labels"].volume()
+    return labels.with_data(labels.data.astype(np.int16))
 
 
 def thick(volume: Volume, count: int = _THICK) -> Volume:
@@ -92,8 +96,9 @@ def _volume(data: NDArray[Any], affine: NDArray[Any]) -> Volume:
 def with_tumour(labels: Volume) -> Volume:
     """A map of FreeSurfer's numbers with a tumour, and oedema in the white matter around it."""
     data = labels.data.copy()
-    data[(ball(labels, 2 * _RADIUS_MM).data > 0) & np.isin(data, _WHITE_MATTER)] = _OEDEMA
-    data[ball(labels).data > 0] = _TUMOUR
+    white = tissue_map(data) == INDEX["white"]
+    data[(ball(labels, 2 * _RADIUS_MM).data > 0) & white] = _NUMBER["Oedema around a tumour"]
+    data[ball(labels).data > 0] = _NUMBER["Solid or enhancing tumour"]
     return labels.with_data(data)
 
 

@@ -80,7 +80,7 @@ class Sometimes:
 class Turned:
     """Samples turned by quarter turns and mirrored at random, all images of one alike.
 
-    Directions along the axes of the image then mean nothing to a discriminator that sees few patients.
+    A discriminator meets each of few patients in eight ways.
 
     Args:
         samples: with images (..., i, j) of one size, as many rows as columns.
