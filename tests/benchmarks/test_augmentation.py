@@ -170,7 +170,7 @@ def test_the_page_says_whether_the_aims_are_reached(tmp_path: Path) -> None:
 
     levels = {STRONG: 0.8, "pairs": 0.83, "alone": 0.7, "pairs-unlabelled": 0.81}
     found = {
-        Cell(n, named(arm), seed): dices(value)
+        Cell(n, named(arm), seed): dices(value + 0.05 * (n == 0))
         for n in LABELLED
         for arm, value in levels.items()
         for seed in (0, 1)
@@ -179,5 +179,6 @@ def test_the_page_says_whether_the_aims_are_reached(tmp_path: Path) -> None:
     text = (tmp_path / "augmentation.md").read_text(encoding="utf-8")
     assert "the same crops change Dice by +0.030; this reaches the aim" in text
     assert "unlabelled images change Dice by +0.010; this does not reach" in text
+    assert "All real crops in place of those 8 change the Dice of (b) by +0.050." in text
     assert "88% of the Dice of all real ones; this does not reach" in text
     assert (tmp_path / "augmentation.png").stat().st_size > 5000
