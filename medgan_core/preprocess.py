@@ -202,6 +202,16 @@ def place_mask(mask: NDArray[np.bool_], placement: Placement) -> NDArray[np.bool
     return np.asarray(touched.numpy().transpose(1, 2, 0) > 0)
 
 
+def place_labels(labels: NDArray[T], placement: Placement) -> NDArray[T]:
+    """Labels on the source's grid as they lie on the network's: (i, j, k), nearest neighbour."""
+    view = orient(labels, placement.axes, placement.flips)
+    index = [
+        start + np.floor((np.arange(count) + 0.5) * ((stop - start) / count)).astype(np.intp)
+        for (start, stop), count in zip(placement.box, placement.shape, strict=True)
+    ]
+    return np.ascontiguousarray(view[np.ix_(*index)])
+
+
 def resize_slices(array: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Resample each slice of (i, j, k) to (size, k) with the outer edges kept.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgan_core import io
-from medgan_core.data.structures import SIDES, STRUCTURES
+from medgan_core.data.structures import REGION_CLASS, SIDES, STRUCTURES, label_values, region_map
 from medgan_core.volume import Geometry, Volume
 from tests.phantom import head_labels
 
@@ -54,5 +54,28 @@ def write_heads(folder: Path) -> Path:
             rows.append(f"ms,ms/p{number},,{key},image,brain,train,CC0,p{number}-{key}.nii.gz")
         io.write(Volume(lesion, geometry), folder / f"p{number}-lesion.nii.gz")
         rows.append(f"ms,ms/p{number},,lesion,label,brain,train,CC0,p{number}-lesion.nii.gz")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def write_labelled(folder: Path, *, train: int, val: int, thick: int = 1) -> Path:
+    """A manifest with patients whose structures are labelled: the label's class decides the brightness.
+
+    Args:
+        folder: that exists.
+        train: patients listed so.
+        val: patients listed so.
+        thick: mm of a slice; pixels have 1 mm.
+    """
+    rows = [ROWS]
+    labels = label_values(brain_labels())[..., ::thick]
+    geometry = Geometry(labels.shape, np.diag([1.0, 1.0, float(thick), 1.0]))
+    classes = REGION_CLASS[region_map(labels)].astype(np.float32)
+    for number, split in enumerate(["train"] * train + ["val"] * val):
+        noise = np.random.default_rng(number).normal(0, 5, labels.shape)
+        image = np.where(classes > 0, 200 + 50 * classes + noise, 0).astype(np.float32)
+        for key, data, kind in (("T1", image, "image"), ("labels", labels, "label")):
+            io.write(Volume(data, geometry), folder / f"h{number}-{key}.nii.gz")
+            rows.append(f"site,site/h{number},,{key},{kind},brain,{split},CC0,h{number}-{key}.nii.gz")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder

@@ -140,7 +140,7 @@ def _by_grid(volumes: dict[str, Volume]) -> list[set[str]]:
 
 def _add_group(case: Case, images: dict[str, Volume], labels: dict[str, Volume], storage: Storage) -> None:
     """Bring files of one grid into the 16-bit form, and put them into the case."""
-    from medgan_core.preprocess import Preprocess, forward  # late: needs SciPy
+    from medgan_core.preprocess import Preprocess, forward, place_labels  # late: needs SciPy
 
     ct = {key for key, v in images.items() if float(v.data.min()) < _HU_AIR}
     free = bool(ct) or not images  # HU and bare label maps stay as they are
@@ -158,7 +158,7 @@ def _add_group(case: Case, images: dict[str, Volume], labels: dict[str, Volume],
             values = _rounded(array * np.float32(storage.levels))
             case.images[key] = Stored(values, 1.0 / storage.levels, scale, geometry)
     for key, volume in labels.items():
-        values = _placed(_whole_numbers(volume, key, case.study), placement)
+        values = place_labels(_whole_numbers(volume, key, case.study), placement)
         case.labels[key] = Stored(values, 1.0, 1.0, geometry)
 
 
@@ -175,17 +175,6 @@ def grid_affine(placement: Placement) -> NDArray[np.float64]:
         else:
             step[axis, n], step[axis, 3] = factor, first
     return np.asarray(placement.source.affine @ step)
-
-
-def _placed(labels: NDArray[np.int16], placement: Placement) -> NDArray[np.int16]:
-    """Labels on the grid of the images beside them; nearest neighbour where the slices were resampled."""
-    view = labels.transpose(placement.axes)
-    view = np.flip(view, placement.flips) if placement.flips else view
-    index = [
-        start + np.floor((np.arange(count) + 0.5) * ((stop - start) / count)).astype(np.intp)
-        for (start, stop), count in zip(placement.box, placement.shape, strict=True)
-    ]
-    return np.ascontiguousarray(view[np.ix_(*index)])
 
 
 def _rounded(array: NDArray[np.float32]) -> NDArray[np.int16]:

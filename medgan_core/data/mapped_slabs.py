@@ -16,11 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medgan_core.data.slab_places import PLANES, Place, take
+from medgan_core.data.slab_places import draw_window, take
 from medgan_core.data.slabs import scanned, tissue_counts
 from medgan_core.physics.tissues import INDEX
 
-_STEPS = (1, 1, 1, 2, 3, 5)
 _PERCENTILE = 0.995
 _TRIES, _SHOWN = 4, 0.15
 
@@ -79,7 +78,13 @@ class MappedSlabs:
         study = self._studies[which]
         contrast = int(rng.choice(np.flatnonzero(study.available)))
         for _ in range(_TRIES):
-            plane, place = self._place(study, rng)
+            plane, place = draw_window(
+                study.tissue.shape,
+                slices=self._slices,
+                size=self._size,
+                isotropic=study.isotropic,
+                rng=rng,
+            )
             tissue = take(study.tissue.transpose(plane), place.index)
             if (tissue > 0).mean() > _SHOWN:
                 break
@@ -96,23 +101,6 @@ class MappedSlabs:
             image.mean(0) / self._scales[which][contrast],
             shown[place.subslices // 2],
         )
-
-    def _place(self, study: Mapped, rng: np.random.Generator) -> tuple[tuple[int, int, int], Place]:
-        """Axes (slice, i, j) and a window anywhere in the study, not moved or deformed."""
-        plane, step = PLANES[0], 1
-        if study.isotropic:
-            plane, step = PLANES[int(rng.integers(len(PLANES)))], int(rng.choice(_STEPS))
-        shape = [study.tissue.shape[axis] for axis in plane]
-        start = int(rng.integers(shape[0])) - self._slices // 2 * step
-        rows, columns = (_window(count, self._size, rng) for count in shape[1:])
-        depth = np.clip(start + np.arange(self._slices * step), 0, shape[0] - 1)
-        return plane, Place((depth[:, None, None], rows[None, :, None], columns[None, None]), step)
-
-
-def _window(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """So many neighbouring places, within the array or the array within them."""
-    first, last = sorted((0, count - size))
-    return int(rng.integers(first, last + 1)) + np.arange(size)
 
 
 def _scales(study: Mapped) -> list[float]:

@@ -25,6 +25,7 @@ VIEWED = ((2, 0, 1), (2, 0, 1), (2, 0, 1), (1, 0, 2), (0, 2, 1))
 
 _THICKNESS = (1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5)
 _SUBSLICES = 3
+_STEPS = (1, 1, 1, 2, 3, 5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,44 @@ def draw_place(
         pivot = [n / 2 for n in shape[1:]] if focus is None else focus[1:]
         depth = depth + (slope[0] * (i - pivot[0]) + slope[1] * (j - pivot[1]))[None]
     return Place((np.floor(depth).astype(np.intp), i[None], j[None]), subslices)
+
+
+def draw_window(
+    shape: Sequence[int],
+    *,
+    slices: int,
+    size: int,
+    isotropic: bool,
+    rng: np.random.Generator,
+    planes: Sequence[tuple[int, int, int]] = PLANES,
+) -> tuple[tuple[int, int, int], Place]:
+    """A window anywhere in a scan, neither turned nor deformed.
+
+    Args:
+        shape: of the scan (i, j, k), slices along k.
+        slices: of the slab (odd).
+        size: pixels along both sides of the window.
+        isotropic: slices may also be cut along other axes, and averaged to thicker ones.
+        rng: draws axes, thickness and place.
+        planes: to choose from, (slice, i, j) axes of isotropic scans.
+
+    Returns:
+        Axes (slice, i, j), and the place along them.
+    """
+    plane, step = PLANES[0], 1
+    if isotropic:
+        plane, step = planes[int(rng.integers(len(planes)))], int(rng.choice(_STEPS))
+    along = [shape[axis] for axis in plane]
+    start = int(rng.integers(along[0])) - slices // 2 * step
+    rows, columns = (_neighbours(count, size, rng) for count in along[1:])
+    depth = np.clip(start + np.arange(slices * step), 0, along[0] - 1)
+    return plane, Place((depth[:, None, None], rows[None, :, None], columns[None, None]), step)
+
+
+def _neighbours(count: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """So many neighbouring places, within the array or the array within them."""
+    first, last = sorted((0, count - size))
+    return int(rng.integers(first, last + 1)) + np.arange(size)
 
 
 def whole(shape: Sequence[int], thickness: float) -> Place:

@@ -214,7 +214,7 @@ class RealSlabs:
         piece = piece.reshape(*piece.shape[:3], self._slices, step).mean(-1)
         images = torch.from_numpy(np.ascontiguousarray(piece.transpose(0, 3, 1, 2)))
         if moved:
-            images = _affine(images, self._size, rng)
+            images = moved_by(draw_turn(window, self._size, rng), images)
         if rng.random() < 0.5:
             images = images.flip(2)
         available = self._available[which]
@@ -238,16 +238,26 @@ def tissue_counts(tissue: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.bincount(tissue.ravel(), minlength=len(NAMES)).astype(np.float32))
 
 
-def _affine(images: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    """Turned by about 6 degrees and stretched by about 8 % along each axis: (c, slices, h, w) to size."""
+def draw_turn(side: int, size: int, rng: np.random.Generator) -> Tensor:
+    """A grid (1, size, size, 2) that turns by about 6 degrees and stretches by about 8 % along each axis.
+
+    Args:
+        side: pixels of the pictures that it is used on.
+        size: of those that come of it, which keep their scale.
+        rng: draws angle and stretch.
+    """
     angle, stretch = float(rng.normal(0, 0.1)), np.exp(rng.normal(0, 0.08, 2))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = np.concatenate([turn * stretch * size / images.shape[-1], np.zeros((2, 1))], axis=1)
+    matrix = np.concatenate([turn * stretch * size / side, np.zeros((2, 1))], axis=1)
     theta = torch.from_numpy(matrix.astype(np.float32))[None]
-    grid = functional.affine_grid(theta, [1, 1, size, size], align_corners=False)
-    flat = images.flatten(0, 1)[None]
-    moved = functional.grid_sample(flat, grid, mode="bilinear", align_corners=False)
-    return moved[0].reshape(*images.shape[:2], size, size)
+    return functional.affine_grid(theta, [1, 1, size, size], align_corners=False)
+
+
+def moved_by(grid: Tensor, pictures: Tensor, *, mode: str = "bilinear") -> Tensor:
+    """Pictures (c, slices, h, w) at the places of a grid (1, i, j, 2): (c, slices, i, j), 0 outside."""
+    flat = pictures.flatten(0, 1)[None]
+    moved = functional.grid_sample(flat, grid, mode=mode, align_corners=False)
+    return moved[0].reshape(*pictures.shape[:2], *grid.shape[1:3])
 
 
 def _window(

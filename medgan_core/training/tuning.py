@@ -25,24 +25,33 @@ from medgan_core.registry import Registry
 from medgan_core.training import cohort, folder, loop, publishing
 from medgan_core.training.before_after import BeforeAfter
 from medgan_core.training.recipe import configure
-from medgan_core.training.recipes import denoise, hippocampus_suggest, lesion_suggest, translate
+from medgan_core.training.recipes import (
+    brain_suggest,
+    denoise,
+    hippocampus_suggest,
+    lesion_suggest,
+    translate,
+)
 from medgan_core.training.recipes.tuned import (
+    TunedBrainSuggest,
     TunedDenoise,
     TunedHippocampusSuggest,
     TunedLesionSuggest,
     TunedTranslate,
 )
 
-Recipes = TunedTranslate | TunedDenoise | TunedHippocampusSuggest | TunedLesionSuggest
+Suggestions = TunedHippocampusSuggest | TunedBrainSuggest | TunedLesionSuggest
+Recipes = TunedTranslate | TunedDenoise | Suggestions
 _RECIPES: dict[str, tuple[type[Recipes], Preprocess]] = {
     TunedTranslate.name: (TunedTranslate, translate.PREPROCESS),
     TunedDenoise.name: (TunedDenoise, denoise.PREPROCESS),
     TunedHippocampusSuggest.name: (TunedHippocampusSuggest, hippocampus_suggest.PREPROCESS),
+    TunedBrainSuggest.name: (TunedBrainSuggest, brain_suggest.PREPROCESS),
     TunedLesionSuggest.name: (TunedLesionSuggest, lesion_suggest.PREPROCESS),
 }
 _GIVEN = (
     *("init", "patients", "slices", "widths", "blocks", "fold", "real_share", "patience"),
-    *("labelled", "generated", "mix", "sets"),
+    *("labelled", "generated", "mix", "painter", "sets"),
 )
 """Decided by model and cohort; early stopping would choose weights on the patients that judge them."""
 
@@ -91,7 +100,7 @@ def recipe_of(card: ModelCard, settings: Mapping[str, str], *, gpu: bool) -> Rec
         slices=options.get("slices", 0),
         widths=tuple(options.get("widths", ())),
     )
-    if isinstance(recipe, TunedHippocampusSuggest | TunedLesionSuggest):
+    if isinstance(recipe, Suggestions):
         recipe = replace(recipe, blocks=options.get("blocks", 0))
     if recipe.architecture != card.architecture or preprocess != card.preprocess:
         raise _untunable(card, f"another network or preprocessing than {cls.name} has now")

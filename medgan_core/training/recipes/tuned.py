@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medgan_core.card import DataSource, Label, ModelCard, Training
 from medgan_core.data.cases import Case
 from medgan_core.data.crops import LabelledCrops, WholeCrops
 from medgan_core.data.files import FileSet
+from medgan_core.data.labelled_heads import LabelledHead, LabelledScans, LabelledSlabs
 from medgan_core.data.lesion_scans import LESION, LesionSlabs, of_patients
 from medgan_core.data.manifest import Manifest
 from medgan_core.data.marked_scans import MarkedScans
 from medgan_core.data.samples import Samples
 from medgan_core.data.slabs import RealSlabs
+from medgan_core.data.structures import STRUCTURES
 from medgan_core.data.studies import Prepared, prepare
 from medgan_core.data.study import Study, part
 from medgan_core.errors import InputError
 from medgan_core.registry import CARD
-from medgan_core.training.cohort import LABELS
+from medgan_core.training.cohort import IMAGE, LABELS
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Findings, Recipe
-from medgan_core.training.recipes import lesion_suggest, translate, whole_scans
+from medgan_core.training.recipes import brain_suggest, lesion_suggest, translate, whole_scans
+from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.denoise import Denoise, DenoiseSamples
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.lesion_suggest import LesionSuggest
@@ -109,8 +113,44 @@ class TunedHippocampusSuggest(Tuned, HippocampusSuggest):
         crops = found.crops if isinstance(found, WholeCrops) else found
         assert isinstance(crops, LabelledCrops)
         for number, patient in enumerate(crops.patients):
-            _check(patient, int(crops.whole(number)[1].max()), self.labels)
+            _check(patient, crops.whole(number)[1].numpy(), self.labels)
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedBrainSuggest(Tuned, BrainSuggest):
+    """`BrainSuggest` on the labelled heads listed as ``train``; validated on those listed as ``val``.
+
+    The card keeps the factors of the volumes' intervals, as that of `TunedHippocampusSuggest` does.
+    """
+
+    effects: float = 1.0
+
+    def samples(self, data: Path, *, validation: bool) -> Samples:
+        """Slabs, or whole scans.
+
+        Raises:
+            InputError: when a label map has values that are none of the model's, or lacks most structures:
+                what is not labelled would be learnt as none.
+        """
+        files, studies = _part(data, validation=validation)
+        cases = [files.case(study) for study in studies]
+        for case in cases:
+            _check(case.study.patient, case.labels[LABELS].values, self.labels)
+        heads = [LabelledHead.of(case, brain_suggest.PREPROCESS, image=IMAGE, label=LABELS) for case in cases]
+        for head in heads:
+            _check_whole(head)
+        if validation:
+            return LabelledScans(heads)
+        return LabelledSlabs(heads, slices=self.slices, size=self.size, seed=self.seed, effects=self.effects)
+
+    def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
+        """Dice of each class, both sides together; see `whole_scans.judge`."""
+        assert isinstance(samples, LabelledScans)
+        classes = range(1, 1 + len(STRUCTURES))
+        return whole_scans.judge(
+            networks, samples, moment, count=len(samples), slices=self.slices, classes=classes
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +172,7 @@ class TunedLesionSuggest(Tuned, LesionSuggest):
         marked = [replace(study, labels={LESION: study.labels[LABELS]}) for study in studies]
         cases = [files.case(study) for study in marked]
         for case in cases:
-            _check(case.study.patient, int(case.labels[LESION].values.max()), self.labels)
+            _check(case.study.patient, case.labels[LESION].values, self.labels)
         if validation:
             return MarkedScans(cases, lesion_suggest.PREPROCESS)
         source = of_patients(cases, lesion_suggest.PREPROCESS, slices=self.slices, size=self.size)
@@ -146,13 +186,25 @@ class TunedLesionSuggest(Tuned, LesionSuggest):
         )
 
 
-def _check(patient: str, highest: int, labels: tuple[Label, ...]) -> None:
-    if highest > len(labels):
+def _check(patient: str, values: NDArray[np.integer[Any]], labels: tuple[Label, ...]) -> None:
+    unknown = set(np.unique(values).tolist()) - {0, *(label.value for label in labels)}
+    if unknown:
         raise InputError(
             f"The label map of {patient} has values that the model does not know",
             expected=", ".join(f"{label.value} {label.name}" for label in labels),
-            got=str(highest),
+            got=", ".join(map(str, sorted(unknown))),
             action="correct the label and submit it again",
+        )
+
+
+def _check_whole(head: LabelledHead) -> None:
+    there = len(np.unique(head.classes[head.classes > 0]))
+    if there < len(STRUCTURES) / 2:
+        raise InputError(
+            f"The label map of {head.patient} lacks most structures; the model would forget them",
+            expected=f"at least half of the {len(STRUCTURES)} structures",
+            got=f"{there} of them",
+            action="correct a whole suggestion and submit it, rather than single structures",
         )
 
 

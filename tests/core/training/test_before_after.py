@@ -63,7 +63,15 @@ def test_segmentations_are_compared_by_the_dice_of_every_label() -> None:
     assert found.better
     assert [row.name for row in found.rows()][-1].startswith("Mean: Dice, ")
     worse = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(0.9, 0.5)))
-    assert not worse.better, "every label must gain"
+    assert not worse.better, "no label may lose much"
+
+
+@pytest.mark.parametrize(
+    ("front", "back", "better"), [(0.6, 0.59, True), (0.51, 0.58, False), (0.6, 0.5, False)]
+)
+def test_the_mean_dice_must_rise_and_no_label_lose_much(front: float, back: float, better: bool) -> None:
+    found = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(front, back)))
+    assert found.better == better
 
 
 def test_without_a_case_nothing_is_better() -> None:

@@ -17,11 +17,12 @@ from medgan_core.monitor import Progress
 from medgan_core.registry import Registry
 from medgan_core.training import publishing, tuning
 from medgan_core.training.cohort import Cohort
+from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.denoise import Denoise
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.translate import Translate
-from tests.brains import write_heads
+from tests.brains import write_heads, write_labelled
 from tests.crops import write_crops
 from tests.models import toy_translate
 from tests.small_site import publish_toy, write_site
@@ -175,6 +176,38 @@ def test_a_model_of_lesions_is_tuned_on_patients(tmp_path: Path) -> None:
     assert after[LESIONS] > before[LESIONS] + 0.2, "random weights have everything to learn"
     assert made.used
     assert made.card.completes_with == "brain-mr-translate"
+
+
+def site_of_heads(folder: Path, *, train: int, val: int) -> tuple[Session, Path]:
+    """A session with a tiny model of the brain's structures, and labelled heads."""
+    (folder / "heads").mkdir()
+    publish_toy(folder / "models", BrainSuggest(widths=(16, 16), slices=3), name="site-brain")
+    return Session("cpu", registry=Registry([folder / "models"])), write_labelled(
+        folder / "heads", train=train, val=val
+    )
+
+
+def test_a_model_of_the_brain_is_tuned_on_labelled_heads(tmp_path: Path) -> None:
+    session, studies = site_of_heads(tmp_path, train=2, val=1)
+    quick = {"updates": "200", "lr": "0.01", "warmup": "2", "ema": "0.8", "batch": "4", "size": "48"}
+    settings = {**quick, "effects": "0.2", "validate_every": "200"}
+    made = tune(session, "site-brain", studies, tmp_path / "run", settings)
+    (before,), (after,) = made.found.before, made.found.after
+    names = [name for name in after if name.startswith("Dice, ")]
+    assert len(names) >= 25, "both sides of nearly every structure are judged"
+    gains = [after[name] - before.get(name, 1.0) for name in names]
+    assert sum(gains) / len(gains) > 0.1, "random weights have everything to learn"
+    assert made.used
+    assert made.card.data[-1].patients == 2
+    assert made.card.volume_calibration == session.registry.card("site-brain").volume_calibration
+
+
+def test_single_structures_are_refused_as_the_others_would_be_forgotten(tmp_path: Path) -> None:
+    session, studies = site_of_heads(tmp_path, train=2, val=1)
+    known = io.read(studies / "h1-labels.nii.gz")
+    io.write(known.with_data(known.data * (known.data == 17)), studies / "h1-labels.nii.gz")
+    with pytest.raises(InputError, match=r"h1 lacks most structures.*1 of them"):
+        tune(session, "site-brain", studies, tmp_path / "run", {"updates": "1", "size": "48"})
 
 
 def mark(path: Path) -> None:
