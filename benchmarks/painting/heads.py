@@ -56,15 +56,22 @@ def painted(
 ) -> Slices:
     """Slices of samples of every map, each refined to a share."""
     network, found = translator(session), Slices()
+    for number, image in images(session, model, truths, contrast, share=share, samples=samples):
+        slices = axial(image)
+        found.add(rows_of(network, slices, contrast), number, slices[len(slices) // 2])
+        if segmenter:
+            found.dices.append(overlap(session, segmenter, image, truths[number], contrast))
+    return found
+
+
+def images(
+    session: Session, model: str, truths: Sequence[Volume], contrast: str, *, share: float, samples: int
+) -> Iterator[tuple[int, Volume]]:
+    """Samples of every map, each refined to a share, with the number of the map."""
     for number, truth in enumerate(truths):
         options = RunOptions(target=contrast, count=samples, seed=number, settings={"refine": share})
         made = run(session, model, {"labels": truth}, options).volumes
-        for key in (key for key in made if key.startswith(contrast)):
-            slices = axial(made[key])
-            found.add(rows_of(network, slices, contrast), number, slices[len(slices) // 2])
-            if segmenter:
-                found.dices.append(overlap(session, segmenter, made[key], truth, contrast))
-    return found
+        yield from ((number, made[key]) for key in made if key.startswith(contrast))
 
 
 def translator(session: Session) -> SlabUNet:

@@ -9,11 +9,17 @@ import torch
 from benchmarks.painting.comparison import SHARES, compared, figures
 from benchmarks.painting.heads import painted
 from benchmarks.painting.slices import FRAME, Slices, axial, framed
+from benchmarks.painting.trained import OfPatients, label, scans
+from medgan_core import io
+from medgan_core.data.manifest import Manifest
+from medgan_core.data.studies import heads
+from medgan_core.data.study import folds
 from medgan_core.engine import Session
 from medgan_core.registry import Registry
 from medgan_core.volume import Geometry, Volume
-from tests.brains import brain_labels
-from tests.models import toy_brain, toy_structures, toy_translate
+from tests.brains import ROWS, brain_labels
+from tests.models import TRAINING, toy_brain, toy_structures, toy_translate
+from tests.small_site import write_site
 
 MAP = Volume(brain_labels((72, 80, 40)), Geometry((72, 80, 40), np.diag([2.0, 2.0, 4.0, 1.0])))
 
@@ -24,6 +30,29 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     for toy in (toy_brain, toy_structures, toy_translate):
         toy(folder)
     return Session("cpu", registry=Registry([folder]))
+
+
+def test_patients_are_labelled_on_t1_for_every_image_on_its_grid(session: Session, tmp_path: Path) -> None:
+    site = write_site(tmp_path / "site")
+    image = io.read(site / "p2_FLAIR.nii.gz")
+    shorter = Volume(image.data[..., 1:], Geometry((32, 36, 31), image.geometry.affine))
+    io.write(shorter, site / "p2_FLAIR.nii.gz")
+    everyone = [(f"s/p{number}", key) for number in range(3) for key in ("T1", "T2", "FLAIR")]
+    rows = [
+        f"s,{patient},first,{key},image,head,train,CC0,{patient[2:]}_{key}.nii.gz"
+        for patient, key in everyone
+    ]
+    (site / "manifest.csv").write_text("\n".join([ROWS, *rows]), encoding="utf-8")
+    out = label(session, "brain-suggest", site, tmp_path / "out", fold=0)
+    studies = Manifest.load(out).studies
+    told = [(study.patient, study.visit.removeprefix("first ")) for study in studies]
+    assert sorted(told) == sorted(set(everyone) - {("s/p2", "FLAIR")}), "it lies on another grid"
+    held_back = {s.patient for s in studies if s.split == "val"}
+    assert held_back == folds(heads(Manifest.load(site)))[0]
+    image, labels = next(scans(out, "T2"))
+    assert image.geometry.close_to(labels.geometry)
+    card = OfPatients(widths=(8, 8)).card(TRAINING)
+    assert (card.name, card.training) == ("brain-of-patients", TRAINING)
 
 
 def slices(seed: int, *, shift: float, heads: int = 6) -> Slices:
