@@ -59,7 +59,7 @@ class OfPatients(TunedBrainSuggest):
 
 
 def label(session: Session, segmenter: str, data: Path, out: Path, *, fold: int) -> Path:
-    """A folder with a manifest of every image that lies on its visit's T1, with the labels suggested on it.
+    """A folder with a manifest of every MR image that lies on its visit's T1, with the labels suggested on it.
 
     Patients of the fold are listed as ``val``, the others as ``train``.
     """
@@ -72,7 +72,8 @@ def label(session: Session, segmenter: str, data: Path, out: Path, *, fold: int)
         first = io.read(study.images[LABELLED_ON])
         found = run(session, segmenter, {key_of: first}).volumes["segmentation"]
         split = "val" if study.patient in left_out else "train"
-        for key, image in study.images.items():
+        for key in study.magnitudes:
+            image = study.images[key]
             if not io.read_header(image).geometry.close_to(first.geometry):
                 continue
             path = io.write(found, out / f"labels-{number}-{key}.nii.gz")
