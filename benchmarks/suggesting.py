@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.labelled_sets import IMAGE, LABEL, cases
+from medgan_core.engine import Session
 from medgan_core.metrics.overlap import dice
 from medgan_core.training import folder, loop
 from medgan_core.training.finished import Finished
@@ -33,7 +34,8 @@ def trained(recipe: Recipe, data: Path, run: Path) -> Finished:
     """The finished run of a recipe; trained, or gone on with, where it is not finished."""
     if not folder.is_done(run):
         command = f"python -m benchmarks.{run.parent.name}"
-        loop.train(recipe, data=data, out=run, command=command, resume=run.is_dir(), workers=0)
+        device = Session("auto").device
+        loop.train(recipe, data=data, out=run, command=command, device=device, resume=run.is_dir(), workers=0)
     return Finished.open(run)
 
 

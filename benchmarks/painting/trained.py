@@ -116,11 +116,14 @@ def main() -> None:
     own = told.runs / "trained"
     data = told.runs / "labelled"
     if not (data / "manifest.csv").is_file():
-        label(Session("cpu"), told.segmenter, told.data, data, fold=told.fold)
+        label(Session(), told.segmenter, told.data, data, fold=told.fold)
     if not folder.is_done(own):
         recipe = OfPatients(updates=told.updates, validate_every=told.updates)
-        loop.train(recipe, data=data, out=own, command=command, resume=folder.is_run(own), workers=0)
-    session = Session("cpu", registry=Registry([SHIPPED, own / "models"]))
+        going = folder.is_run(own)
+        loop.train(
+            recipe, data=data, out=own, command=command, device=Session().device, resume=going, workers=0
+        )
+    session = Session(registry=Registry([SHIPPED, own / "models"]))
     truths, found = list(maps(told.data, told.maps)), list[Figure]()
     print("| contrast | patients left out | " + " | ".join(SHARES) + " |\n|---|---|---|---|")
     for contrast in told.contrasts:
