@@ -59,7 +59,7 @@ class OfPatients(TunedBrainSuggest):
 
 
 def label(session: Session, segmenter: str, data: Path, out: Path, *, fold: int) -> Path:
-    """A folder with a manifest of the MR images that lie on their visit's T1, with the labels suggested there.
+    """A folder with a manifest of the MR images that lie on their visit's T1, with the labels found there.
 
     Patients of the fold are listed as ``val``, the others as ``train``.
     """
