@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.card_figures import figure, write
+from benchmarks.thick_slices import averaged, middles
 from medgan_core import io
 from medgan_core.card import Figure
 from medgan_core.data.manifest import Manifest
@@ -37,7 +38,7 @@ from medgan_core.physics.noise import rician
 from medgan_core.physics.painting import Scan, paint
 from medgan_core.physics.simulation import Head, tissue_map
 from medgan_core.registry import SHIPPED, Registry
-from medgan_core.volume import Geometry, Volume
+from medgan_core.volume import Volume
 
 CONTRASTS: tuple[Contrast, ...] = ("T1", "T2", "FLAIR", "PD")
 SLICES_MM = (1, 5)
@@ -70,15 +71,11 @@ def painted(truth: Volume, contrast: Contrast, slice_mm: int, seed: int) -> tupl
         seed=seed,
     )
     image = paint(tissue, truth.geometry.spacing, scan, lambda share: None)
-    count = image.shape[2] // slice_mm
-    thick = image[..., : count * slice_mm].reshape(*image.shape[:2], count, slice_mm).mean(3)
-    sigma = _NOISE * float(np.percentile(thick[thick > 0], 99.5))
-    noisy = rician(torch.from_numpy(thick), sigma, generator=torch.Generator().manual_seed(seed)).numpy()
-    step = np.diag([1.0, 1.0, slice_mm, 1.0])
-    step[2, 3] = (slice_mm - 1) / 2
-    geometry = Geometry(thick.shape, truth.geometry.affine @ step)
-    middle = truth.data[0][..., slice_mm // 2 :: slice_mm][..., :count]
-    return Volume(1000 * noisy, geometry), label_values(middle)
+    thick = averaged(Volume(image, truth.geometry), slice_mm)
+    values = thick.data[0]
+    sigma = _NOISE * float(np.percentile(values[values > 0], 99.5))
+    noisy = rician(torch.from_numpy(values), sigma, generator=torch.Generator().manual_seed(seed)).numpy()
+    return Volume(1000 * noisy, thick.geometry), label_values(middles(truth, slice_mm).data[0])
 
 
 def simulated(data: Path, session: Session, model: str) -> Iterator[tuple[str, dict[str, float]]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.thick_slices import averaged
 from medgan_core.metrics.diversity import mean_pairwise_similarity
 from medgan_core.networks.slab_unet import SlabUNet
 from medgan_core.training.recipes.translate import INPUTS
@@ -65,9 +66,7 @@ def _similarity(slices: Sequence[Tensor]) -> float:
 def axial(volume: Volume) -> Tensor:
     """Slices (n, h, w) of a volume along R, A, S, averaged to `SLICE_MM`, at 1 = 1000."""
     thick = max(1, round(SLICE_MM / volume.geometry.spacing[2]))
-    count = volume.geometry.shape[2] // thick
-    data = torch.from_numpy(np.ascontiguousarray(volume.data[0], dtype=np.float32)) / 1000
-    return data[..., : count * thick].reshape(*data.shape[:2], count, thick).mean(3).movedim(2, 0)
+    return torch.from_numpy(averaged(volume, thick).data[0] / 1000).movedim(2, 0)
 
 
 def rows_of(network: SlabUNet, slices: Tensor, contrast: str) -> Rows:
