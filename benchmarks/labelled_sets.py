@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ def write(
             for key, kind, path in ((IMAGE, "image", study.images[IMAGE]), (LABEL, "label", label)):
                 told = (study.source, patient, study.visit, key, kind, study.coverage)
                 rows.append((*told, study.split, study.licence, str(path.resolve())))
+    return write_manifest(folder, rows)
+
+
+def write_manifest(folder: Path, rows: Sequence[Sequence[str]]) -> Path:
+    """Rows of the manifest's columns into ``manifest.csv`` of a folder, which is returned."""
     with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([_COLUMNS, *rows])
     return folder

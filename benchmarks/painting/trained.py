@@ -13,7 +13,6 @@ scanned with slices of 3 to 6.5 mm. `--write` puts the figures of refined images
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from statistics import fmean
 from typing import ClassVar
 
 from benchmarks import card_figures
+from benchmarks.labelled_sets import write_manifest
 from benchmarks.painting.comparison import SHARES
 from benchmarks.painting.heads import images, maps, overlap
 from benchmarks.painting.slices import SLICE_MM
@@ -29,7 +29,7 @@ from medgan_core import io
 from medgan_core.card import Figure, ModelCard, Training
 from medgan_core.data.manifest import Manifest
 from medgan_core.data.studies import heads
-from medgan_core.data.study import Study, folds
+from medgan_core.data.study import folds
 from medgan_core.engine import Session, run
 from medgan_core.registry import SHIPPED, Registry
 from medgan_core.training import folder, loop
@@ -39,7 +39,6 @@ from medgan_core.training.recipes.tuned import TunedBrainSuggest
 from medgan_core.volume import Volume
 
 NAME, LABELLED_ON = "brain-of-patients", "T1"
-_COLUMNS = ("set", "patient", "visit", "key", "kind", "coverage", "split", "licence", "path")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,20 +84,14 @@ def label(session: Session, segmenter: str, data: Path, out: Path, *, fold: int)
                 (*told, name, kind, study.coverage, split, study.licence, str(file.resolve()))
                 for name, kind, file in ((IMAGE, "image", image), (LABELS, "label", path))
             ]
-    with (out / "manifest.csv").open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([_COLUMNS, *rows])
-    return out
+    return write_manifest(out, rows)
 
 
 def scans(data: Path, contrast: str) -> Iterator[tuple[Volume, Volume]]:
     """Image and labels of the patients left out."""
-    for study in _held_back(data):
-        if study.visit.split()[-1] == contrast:
+    for study in Manifest.load(data).studies:
+        if study.split == "val" and study.visit.split()[-1] == contrast:
             yield io.read(study.images[IMAGE]), io.read(study.labels[LABELS])
-
-
-def _held_back(data: Path) -> list[Study]:
-    return [study for study in Manifest.load(data).studies if study.split == "val"]
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ class LabelledHead:
     image: NDArray[np.float16]
     classes: NDArray[np.uint8]
     isotropic: bool
-    right: int = 0
+    right: int
 
     @staticmethod
     def of(case: Case, settings: Preprocess, *, image: str, label: str) -> LabelledHead:

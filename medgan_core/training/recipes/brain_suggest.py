@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from medgan_core.card import IMAGE, DataSource, ModelCard, Port, Training, Weights
+from medgan_core.data.labelled_heads import LabelledScans
 from medgan_core.data.samples import Samples
 from medgan_core.data.structure_scans import Heads, StructureSlabs, WholeHeads
 from medgan_core.data.structures import LABELS, SIDES, STRUCTURES
@@ -80,7 +81,7 @@ class BrainSuggest(Suggesting):
 
     def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
         """Dice of each class, both sides together; see `whole_scans.judge`."""
-        assert isinstance(samples, WholeHeads)
+        assert isinstance(samples, WholeHeads | LabelledScans)
         classes = range(1, 1 + len(STRUCTURES))
         return whole_scans.judge(
             networks, samples, moment, count=len(samples), slices=self.slices, classes=classes

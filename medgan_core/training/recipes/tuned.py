@@ -144,14 +144,6 @@ class TunedBrainSuggest(Tuned, BrainSuggest):
             return LabelledScans(heads)
         return LabelledSlabs(heads, slices=self.slices, size=self.size, seed=self.seed, effects=self.effects)
 
-    def validate(self, networks: Networks, samples: Samples, moment: Moment) -> Findings:
-        """Dice of each class, both sides together; see `whole_scans.judge`."""
-        assert isinstance(samples, LabelledScans)
-        classes = range(1, 1 + len(STRUCTURES))
-        return whole_scans.judge(
-            networks, samples, moment, count=len(samples), slices=self.slices, classes=classes
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class TunedLesionSuggest(Tuned, LesionSuggest):

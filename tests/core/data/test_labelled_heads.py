@@ -53,7 +53,7 @@ def test_every_side_is_shown(tmp_path: Path) -> None:
     (head, _) = heads(tmp_path / "heads")
     classes = head.classes.copy()
     classes[: classes.shape[0] // 2] = 0
-    half = LabelledHead("one", head.image, classes, isotropic=False)
+    half = LabelledHead("one", head.image, classes, isotropic=False, right=head.right)
     samples = LabelledSlabs([half], slices=3, size=64, seed=0, effects=0.0)
     sides = [bool(label[:32].sum() > label[32:].sum()) for label in (samples[n]["label"] for n in range(30))]
     assert 5 < sum(sides) < 25
