@@ -5,8 +5,8 @@
 A first network learns from a few crops drawn at random. Then a strategy of `medgan_core.active` says which
 crops to label next, from what the network says of the unlabelled ones, and a new network learns from all
 that are labelled. Seeds need nothing of each other and may be run side by side (``--seeds N``). The Dice of
-every patient in every round is kept in ``--figures``, which the repository holds; what is there is not
-trained again.
+every patient in every round is kept in ``--figures``, which the repository holds: what is there is not
+trained again, and ``--page`` writes the page from what is there.
 """
 
 from __future__ import annotations
@@ -15,42 +15,77 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.kept import kept
 from benchmarks.labelled_sets import first_labelled, write
 from benchmarks.suggesting import SMALL, UPDATES, Dices, judged, mean_dice, suggested, trained
 from benchmarks.systems.per_patient import spread
 from benchmarks.systems.section import Table
-from medgan_core.active import STRATEGIES, Pool, disagreement, order
+from medgan_core.active import Pool, disagreement, order
 from medgan_core.training.finished import Finished
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 
-ROUNDS = (8, 16, 24, 32, 48)
+ROUNDS = (8, 16, 32, 48)
 """Labelled crops in each round; the first ones are drawn at random."""
 
 SEEDS = (0, 1, 2)
-PROTOCOL = 1
+PROTOCOL = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Who chooses the next crops.
+
+    Args:
+        name: short, unique.
+        strategy: of `medgan_core.active`.
+        networks: trained from different random weights; of one network the views are the members that may
+            disagree, of several the networks.
+    """
+
+    name: str
+    strategy: str
+    networks: int = 1
+
+
+WAYS = (
+    Way(name="random", strategy="random"),
+    Way(name="epistemic", strategy="epistemic"),
+    Way(name="epistemic-ensemble", strategy="epistemic", networks=3),
+    Way(name="diversity", strategy="diversity"),
+)
 
 HEAD = """\
 # Which crops to label first
 
 Simulated annotation of hippocampus crops: {first} crops drawn at random are labelled, then a strategy chooses
 the next ones from what the network trained so far says of the others. Dice on the val patients, mean over
-them and both parts, ± the standard deviation over seeds. epistemic: the three views of a crop disagree most
-(mutual information). diversity: the network's features are farthest from those of all labelled crops (greedy
-k-centre). A seed has the same first crops for every strategy.
+them and both parts, ± the standard deviation over seeds. A seed has the same first crops for every strategy,
+and every network makes {updates} updates, however many crops are labelled.
+
+- random: any crops.
+- epistemic: the three views of a crop disagree most (mutual information). This is what the server does, which
+  has one network.
+- epistemic-ensemble: three networks trained from different random weights disagree most. The Dice is that of
+  the first of them.
+- diversity: the network's features are farthest from those of all labelled crops (greedy k-centre).
 
     python -m benchmarks.active_learning --data DATA --runs runs/active_learning
 
 The Dice of every patient in every round lies in benchmarks/figures/active_learning.
 """
+
+
+Curves = dict[tuple[str, int], list[Dices]]
+"""Dice in every round by way and seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,84 +108,102 @@ class Bench:
     updates: int = UPDATES
     segmentation: Mapping[str, Any] = field(default_factory=lambda: SMALL)
 
-    def curve(self, strategy: str, seed: int) -> list[Dices]:
+    def curve(self, way: Way, seed: int) -> list[Dices]:
         """Dice on the val patients in every round; what was done is taken from the folder."""
         labelled = sorted(set(first_labelled(self.data, self.rounds[0], seed)))
         found = []
-        for number, count in enumerate(self.rounds):
-            name = f"{strategy if number else 'first'}-{count}-{seed}"
-            record = self._round(name, strategy, seed, labelled, number)
+        for number in range(len(self.rounds)):
+            record = self._round(way, seed, labelled, number)
             found.append(record["dice"])
             labelled = record["next"]
         return found
 
-    def _round(
-        self, name: str, strategy: str, seed: int, labelled: Sequence[str], number: int
-    ) -> dict[str, Any]:
+    def finished(self) -> Curves:
+        """The curves of which every round is there, of any seed."""
+        last = len(self.rounds) - 1
+        there = [(way, seed) for way in WAYS for seed in SEEDS if self.file(way, seed, last).is_file()]
+        return {(way.name, seed): self.curve(way, seed) for way, seed in there}
+
+    def file(self, way: Way, seed: int, number: int) -> Path:
+        """Where a round's figures are kept."""
+        return self.figures / f"{way.name}-{number}-{seed}.json"
+
+    def _round(self, way: Way, seed: int, labelled: Sequence[str], number: int) -> dict[str, Any]:
         """Dice of the network that learnt from the labelled crops, and who is labelled next."""
+        name = f"{way.name if number else 'first'}-{self.rounds[number]}-{seed}"
         last = number + 1 == len(self.rounds)
 
         def make() -> dict[str, Any]:
-            run = self._trained(name, labelled, seed)
+            runs = [self._trained(name, labelled, seed, n) for n in range(1 if last else way.networks)]
             more = 0 if last else self.rounds[number + 1] - self.rounds[number]
-            return {
-                "dice": judged(run, self.data),
-                "next": [*labelled, *(self._chosen(run, strategy, seed, labelled)[:more] if more else [])],
-            }
+            chosen = self._chosen(runs, way.strategy, seed, labelled)[:more] if more else []
+            return {"dice": judged(runs[0], self.data), "next": [*labelled, *chosen]}
 
         key = {
             "protocol": PROTOCOL,
+            "way": asdict(way),
             "rounds": self.rounds[: number + 2],
             "updates": self.updates,
             "labelled": list(labelled),
             "settings": {k: str(v) for k, v in self.segmentation.items()},
         }
-        found: dict[str, Any] = kept(self.figures / f"{strategy}-{number}-{seed}.json", key, make)
+        found: dict[str, Any] = kept(self.file(way, seed, number), key, make)
         return found
 
-    def _trained(self, name: str, labelled: Sequence[str], seed: int) -> Finished:
+    def _trained(self, name: str, labelled: Sequence[str], seed: int, number: int) -> Finished:
+        """The n-th network of a round."""
         recipe = HippocampusSuggest(
-            seed=seed, updates=self.updates, validate_every=self.updates, **self.segmentation
+            seed=seed + 1000 * number, updates=self.updates, validate_every=self.updates, **self.segmentation
         )
         folder = write(self.runs / "sets" / name, self.data, set(labelled))
-        return trained(recipe, folder, self.runs / name)
+        return trained(recipe, folder, self.runs / (f"{name}-{number}" if number else name))
 
-    def _chosen(self, run: Finished, strategy: str, seed: int, labelled: Sequence[str]) -> list[str]:
+    def _chosen(
+        self, runs: Sequence[Finished], strategy: str, seed: int, labelled: Sequence[str]
+    ) -> list[str]:
         """The unlabelled patients in the order of the strategy."""
-        everyone = list(suggested(run, self.data, validation=False))
-        done = set(labelled)
-        left = [one for one in everyone if one.patient not in done]
-        features = {one.patient: one.features.numpy() for one in everyone}
+        features: dict[str, NDArray[np.float32]] = {}
+        scores: dict[str, float] = {}
+        for answers in zip(*(suggested(run, self.data, validation=False) for run in runs), strict=True):
+            first = answers[0]
+            features[first.patient] = first.features.numpy()
+            if first.patient not in labelled:
+                scores[first.patient] = _disagreement([one.members.numpy() for one in answers])
         pool = Pool(
-            scores=np.array([disagreement(one.members.numpy()) for one in left]),
-            features=np.stack([features[one.patient] for one in left]),
+            scores=np.array(list(scores.values())),
+            features=np.stack([features[patient] for patient in scores]),
             labelled=np.stack([features[patient] for patient in labelled]),
             seed=seed,
         )
-        return [left[index].patient for index in order(strategy, pool)]
+        left = list(scores)
+        return [left[index] for index in order(strategy, pool)]
 
 
-Curves = dict[tuple[str, int], list[Dices]]
-"""Dice in every round by strategy and seed."""
+def _disagreement(networks: Sequence[NDArray[np.float32]]) -> float:
+    """Of the views of one network, or of several networks, each the mean over its views."""
+    members = networks[0] if len(networks) == 1 else np.stack([views.mean(axis=0) for views in networks])
+    return disagreement(members)
 
 
 def table(curves: Curves, rounds: Sequence[int]) -> Table:
     """Dice by strategy and number of labels."""
     rows = []
-    for strategy in STRATEGIES:
-        mine = [curve for (name, _), curve in curves.items() if name == strategy]
+    for way in WAYS:
+        mine = [curve for (name, _), curve in curves.items() if name == way.name]
         if mine:
             cells = [spread([mean_dice(c[n]) for c in mine], 3) for n in range(len(rounds))]
-            rows.append([strategy, str(len(mine)), *cells])
+            rows.append([way.name, str(len(mine)), *cells])
     return Table(("strategy", "seeds", *(f"{n} labels" for n in rounds)), rows)
 
 
-def page(curves: Curves, rounds: Sequence[int], docs: Path) -> None:
+def page(curves: Curves, rounds: Sequence[int], docs: Path, *, updates: int = UPDATES) -> None:
     """docs/active_learning.md with its plot."""
     docs.mkdir(parents=True, exist_ok=True)
     plot(curves, rounds, docs / "active_learning.png")
     picture = "![Dice against the number of labels](active_learning.png)"
-    text = "\n\n".join([HEAD.format(first=rounds[0]), table(curves, rounds).markdown(), picture])
+    text = "\n\n".join(
+        [HEAD.format(first=rounds[0], updates=updates), table(curves, rounds).markdown(), picture]
+    )
     (docs / "active_learning.md").write_text(text + "\n", encoding="utf-8")
 
 
@@ -162,11 +215,11 @@ def plot(curves: Curves, rounds: Sequence[int], file: Path) -> None:
     figure = Figure(figsize=(6.5, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes: Any = figure.subplots()
-    for strategy in STRATEGIES:
-        mine = [[mean_dice(d) for d in curve] for (name, _), curve in curves.items() if name == strategy]
+    for way in WAYS:
+        mine = [[mean_dice(d) for d in curve] for (name, _), curve in curves.items() if name == way.name]
         if mine:
             by_round = list(zip(*mine, strict=True))
-            line = axes.plot(rounds, [fmean(v) for v in by_round], marker="o", label=strategy)
+            line = axes.plot(rounds, [fmean(v) for v in by_round], marker="o", label=way.name)
             low, high = [min(v) for v in by_round], [max(v) for v in by_round]
             axes.fill_between(rounds, low, high, alpha=0.15, color=line[0].get_color())
     axes.set_xlabel("labelled crops")
@@ -185,17 +238,17 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--updates", type=int, default=UPDATES)
+    parser.add_argument("--page", action="store_true", help="write the page from what is there")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     bench = Bench(data=chosen.data, runs=chosen.runs, figures=chosen.figures, updates=chosen.updates)
-    curves: Curves = {}
-    for seed in chosen.seeds:
-        for strategy in STRATEGIES:
+    if not chosen.page:
+        for seed, way in ((seed, way) for seed in chosen.seeds for way in WAYS):
             begin = time.monotonic()
-            curves[strategy, seed] = bench.curve(strategy, seed)
+            bench.curve(way, seed)
             minutes = (time.monotonic() - begin) / 60
-            print(f"{strategy}, seed {seed}: {minutes:.1f} min", file=sys.stderr, flush=True)
-    page(curves, bench.rounds, chosen.docs)
+            print(f"{way.name}, seed {seed}: {minutes:.1f} min", file=sys.stderr, flush=True)
+    page(bench.finished(), bench.rounds, chosen.docs, updates=chosen.updates)
 
 
 if __name__ == "__main__":

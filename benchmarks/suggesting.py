@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.labelled_sets import IMAGE, LABEL, cases
+from medgan_core.data.cases import Case
 from medgan_core.engine import Session
 from medgan_core.metrics.overlap import dice
 from medgan_core.training import folder, loop
@@ -63,21 +64,25 @@ class Suggested:
 
 def suggested(run: Finished, data: Path, *, validation: bool) -> Iterator[Suggested]:
     """The network's answers on the crops of a split, one after the other."""
+    for case in cases(data, validation=validation):
+        yield _answer(run, case)
+
+
+@torch.no_grad()
+def _answer(run: Finished, case: Case) -> Suggested:
     recipe = cast("HippocampusSuggest", run.recipe)
     network: Any = run.networks.exact("model")
-    with torch.no_grad():
-        for case in cases(data, validation=validation):
-            volume = torch.from_numpy(case.images[IMAGE].image())[None].to(run.device)
-            views = [
-                viewed(network, volume, slices=recipe.slices, multiple=network.multiple, axes=(axis,))
-                for axis in AXES
-            ]
-            yield Suggested(
-                patient=case.study.patient,
-                members=torch.stack(views).cpu(),
-                features=_features(network, volume, recipe.slices),
-                truth=torch.from_numpy(case.label(LABEL)).long(),
-            )
+    volume = torch.from_numpy(case.images[IMAGE].image())[None].to(run.device)
+    views = [
+        viewed(network, volume, slices=recipe.slices, multiple=network.multiple, axes=(axis,))
+        for axis in AXES
+    ]
+    return Suggested(
+        patient=case.study.patient,
+        members=torch.stack(views).cpu(),
+        features=_features(network, volume, recipe.slices),
+        truth=torch.from_numpy(case.label(LABEL)).long(),
+    )
 
 
 def judged(run: Finished, data: Path) -> Dices:
