@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.kept import kept
+from benchmarks.kept import kept, read
 from benchmarks.labelled_sets import first_labelled, write
 from benchmarks.suggesting import SMALL, UPDATES, Dices, judged, mean_dice, suggested, trained
 from benchmarks.systems.per_patient import spread
@@ -110,7 +110,7 @@ class Bench:
 
     def curve(self, way: Way, seed: int) -> list[Dices]:
         """Dice on the val patients in every round; what was done is taken from the folder."""
-        labelled = sorted(set(first_labelled(self.data, self.rounds[0], seed)))
+        labelled = self._begun(seed)
         found = []
         for number in range(len(self.rounds)):
             record = self._round(way, seed, labelled, number)
@@ -120,12 +120,26 @@ class Bench:
 
     def finished(self) -> Curves:
         """The curves of which every round is there, of any seed."""
-        last = len(self.rounds) - 1
-        there = [(way, seed) for way in WAYS for seed in SEEDS if self.file(way, seed, last).is_file()]
-        return {(way.name, seed): self.curve(way, seed) for way, seed in there}
+        found: Curves = {}
+        for way in WAYS:
+            for seed in SEEDS:
+                labelled: Sequence[str] = self._begun(seed)
+                curve: list[Dices] = []
+                for number in range(len(self.rounds)):
+                    record = read(self._file(way, seed, number), self._key(way, labelled, number))
+                    if record is None:
+                        break
+                    curve.append(record["dice"])
+                    labelled = record["next"]
+                else:
+                    found[way.name, seed] = curve
+        return found
 
-    def file(self, way: Way, seed: int, number: int) -> Path:
-        """Where a round's figures are kept."""
+    def _begun(self, seed: int) -> list[str]:
+        """Who is labelled in the first round."""
+        return sorted(set(first_labelled(self.data, self.rounds[0], seed)))
+
+    def _file(self, way: Way, seed: int, number: int) -> Path:
         return self.figures / f"{way.name}-{number}-{seed}.json"
 
     def _round(self, way: Way, seed: int, labelled: Sequence[str], number: int) -> dict[str, Any]:
@@ -139,7 +153,11 @@ class Bench:
             chosen = self._chosen(runs, way.strategy, seed, labelled)[:more] if more else []
             return {"dice": judged(runs[0], self.data), "next": [*labelled, *chosen]}
 
-        key = {
+        found: dict[str, Any] = kept(self._file(way, seed, number), self._key(way, labelled, number), make)
+        return found
+
+    def _key(self, way: Way, labelled: Sequence[str], number: int) -> dict[str, Any]:
+        return {
             "protocol": PROTOCOL,
             "way": asdict(way),
             "rounds": self.rounds[: number + 2],
@@ -147,8 +165,6 @@ class Bench:
             "labelled": list(labelled),
             "settings": {k: str(v) for k, v in self.segmentation.items()},
         }
-        found: dict[str, Any] = kept(self.file(way, seed, number), key, make)
-        return found
 
     def _trained(self, name: str, labelled: Sequence[str], seed: int, number: int) -> Finished:
         """The n-th network of a round."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.examples import EXAMPLES, Example
 from benchmarks.systems.section import Table
-from medgan_core.card import ModelCard, Port
+from medgan_core.card import DataSource, ModelCard, Port
 from medgan_core.engine import Session, run
 from medgan_core.registry import SHIPPED, Registry
 from medgan_core.training.recipes.suggesting import UNCERTAINTY
@@ -88,7 +88,7 @@ def draw(session: Session, card: ModelCard, example: Example, file: Path) -> Non
 
 def _told(card: ModelCard) -> list[str]:
     """What the card says, in Markdown."""
-    data = "; ".join(f"{d.name} ({d.patients} patients, {d.licence})" for d in card.data) or "none"
+    data = "; ".join(map(_source, card.data)) or "none"
     told = [
         card.description,
         f"Task {card.task}. Takes {_ports(card.inputs)}; gives {_ports(card.outputs)}. "
@@ -99,11 +99,12 @@ def _told(card: ModelCard) -> list[str]:
     if not card.figures:
         return told
     table = Table(
-        ("figure", "value", "n", "on", "beside"),
+        ("figure", "value", "unit", "n", "on", "beside"),
         [
             [
                 f.name,
                 f"{f.value:.4g}" + (f" ± {f.spread:.2g}" if f.spread else ""),
+                f.unit,
                 str(f.n),
                 f.split,
                 f.baseline,
@@ -114,6 +115,11 @@ def _told(card: ModelCard) -> list[str]:
     if len(card.figures) > _FEW:
         table = f"<details><summary>{len(card.figures)} figures</summary>\n\n{table}\n\n</details>"
     return [*told, table, "Printed by: " + "; ".join(sorted({f"`{f.command}`" for f in card.figures})) + "."]
+
+
+def _source(source: DataSource) -> str:
+    note = f"; {source.note}" if source.note else ""
+    return f"{source.name} ({source.patients} patients, {source.licence}{note})"
 
 
 def _ports(ports: Sequence[Port]) -> str:

@@ -19,16 +19,22 @@ def kept(file: Path, key: Mapping[str, Any], make: Callable[[], Any]) -> Any:
         key: what the judging depends on, as plain JSON types.
         make: judges; gives plain JSON types.
     """
-    wanted = json.loads(json.dumps(key))
-    if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found["key"] == wanted:
-            return found["records"]
+    found = read(file, key)
+    if found is not None:
+        return found
     begin = time.monotonic()
     records = json.loads(json.dumps(make()))
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps({"key": wanted, "records": records}, indent=1), encoding="utf-8")
+    partial.write_text(json.dumps({"key": key, "records": records}, indent=1), encoding="utf-8")
     os.replace(partial, file)
     print(f"{file.stem}: judged in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     return records
+
+
+def read(file: Path, key: Mapping[str, Any]) -> Any:
+    """What the file holds for this key, or None."""
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return found["records"] if found["key"] == json.loads(json.dumps(key)) else None

@@ -39,6 +39,8 @@ METRICS = {"dice": "Dice", "sensitivity": "Sensitivity", "precision": "Precision
 CASES = ("FLAIR alone", "FLAIR, others made up", "all contrasts")
 ADAPTED = "cross-validation by patient (weights of the fold, not the shipped ones)"
 SIMULATED = "patients, none of them seen in training"
+SEEN_BY_TRANSLATOR = "; the translator has seen them"
+"""Of the contrasts that it makes up."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,8 @@ def main() -> None:
     for split, case, name in product(dict.fromkeys(row.split for row in rows), CASES, METRICS):
         values = [getattr(row, name) for row in rows if (row.split, row.case) == (split, case)]
         print(f"{case}: {name} {fmean(values):.3f}, {len(values)} {split}")
-        title = f"{METRICS[name]}, {case}"
-        figures.append(figure(title, values, unit="share", split=split, command=command))
+        title, seen = f"{METRICS[name]}, {case}", SEEN_BY_TRANSLATOR if case == CASES[1] else ""
+        figures.append(figure(title, values, unit="share", split=split + seen, command=command))
     if told.write:
         write(told.write, figures)
 

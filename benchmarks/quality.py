@@ -199,7 +199,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/quality"), help="where results and cache go")
     parser.add_argument("--tasks", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--patients", nargs="+", help="names as in the manifest; all by default")
-    parser.add_argument("--quick", action="store_true", help="noise of 9 % only")
+    parser.add_argument("--quick", action="store_true", help="noise of 9 %% only")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     chosen = parser.parse_args(arguments)
     if chosen.data is None:

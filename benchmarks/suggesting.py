@@ -15,6 +15,7 @@ from torch.nn import functional
 from benchmarks.labelled_sets import IMAGE, LABEL, cases
 from medgan_core.data.cases import Case
 from medgan_core.engine import Session
+from medgan_core.errors import UsageError
 from medgan_core.metrics.overlap import dice
 from medgan_core.training import folder, loop
 from medgan_core.training.finished import Finished
@@ -31,13 +32,31 @@ Dices = dict[str, list[float]]
 """Dice of every patient by label (as text)."""
 
 
-def trained(recipe: Recipe, data: Path, run: Path) -> Finished:
-    """The finished run of a recipe; trained, or gone on with, where it is not finished."""
+def trained(recipe: Recipe, data: Path, run: Path, *, command: str = "") -> Finished:
+    """The finished run of a recipe; trained, or gone on with, where it is not finished.
+
+    Args:
+        recipe: with its settings.
+        data: folder with the manifest.
+        run: the folder; its parent's name is the benchmark's where no command is given.
+        command: that the run is to be known by.
+
+    Raises:
+        UsageError: when the folder holds another recipe's run, or one with other settings.
+    """
     if not folder.is_done(run):
-        command = f"python -m benchmarks.{run.parent.name}"
+        command = command or f"python -m benchmarks.{run.parent.name}"
         device = Session("auto").device
         loop.train(recipe, data=data, out=run, command=command, device=device, resume=run.is_dir(), workers=0)
-    return Finished.open(run)
+    found = Finished.open(run)
+    if found.recipe != recipe:
+        raise UsageError(
+            "The run folder holds a run with other settings",
+            expected=str(recipe),
+            got=str(found.recipe),
+            action="choose another --runs, or remove the run's folder and the pairs made of it",
+        )
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,7 +149,18 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measured number with its spread, the patients behind it and the command that prints it."""
+    """One measured number with its spread and the command that prints it.
+
+    Args:
+        name: of the number.
+        value: the number.
+        unit: its unit, and what it is the mean of where that is not patients.
+        n: patients behind it, or what `unit` says it is the mean of.
+        split: who they are.
+        command: prints it.
+        spread: standard deviation over the n.
+        baseline: what it is to be seen beside, in words.
+    """
 
     name: str
     value: float

@@ -12,13 +12,32 @@ _ORDER: tuple[Verdict, ...] = ("not assessed", "pass", "caution", "fail")
 
 @dataclass(frozen=True)
 class Row:
-    """One statement: a name, a value with its unit, the limit it is held against, a verdict."""
+    """One statement: a name, a value with its unit, the limit it is held against, a verdict.
+
+    Args:
+        name: of what is told.
+        value: a number, or words.
+        unit: of the value, with whatever else a person should read behind it.
+        limit: what the value is held against, in words.
+        verdict: of the value beside its limit.
+        interval: its ends, in the value's unit, where one is known; `unit` says of which level.
+    """
 
     name: str
     value: float | str
     unit: str = ""
     limit: str = ""
     verdict: Verdict = "not assessed"
+    interval: tuple[float, float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; ``interval`` only where one is known."""
+        plain = asdict(self)
+        if self.interval is None:
+            del plain["interval"]
+        else:
+            plain["interval"] = list(self.interval)
+        return plain
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,6 @@ class Report:
         """Plain JSON types: ``{"verdict", "rows", "provenance"}``."""
         return {
             "verdict": self.verdict,
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [row.to_dict() for row in self.rows],
             "provenance": self.provenance,
         }

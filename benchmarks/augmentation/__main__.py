@@ -53,8 +53,8 @@ def main() -> None:
             bench.judged(cell)
             minutes = (time.monotonic() - begin) / 60
             print(f"{cell.name}: {minutes:.1f} min", file=sys.stderr, flush=True)
-    there = [c for seed in SEEDS for c in cells(seed) if bench.file(c).is_file()]
-    page.write({cell: bench.judged(cell) for cell in there}, chosen.docs)
+    everything = {cell: bench.found(cell) for seed in SEEDS for cell in cells(seed)}
+    page.write({cell: dices for cell, dices in everything.items() if dices is not None}, chosen.docs)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.augmentation import drawing
 from benchmarks.augmentation.plan import STRONG, Cell, named
-from benchmarks.kept import kept
+from benchmarks.kept import kept, read
 from benchmarks.labelled_sets import first_labelled, write
 from benchmarks.suggesting import SMALL, Dices, judged, suggested, trained
 from medgan_core.training.finished import Finished
@@ -48,15 +48,21 @@ class Bench:
 
     def judged(self, cell: Cell) -> Dices:
         """Dice of a cell's segmentation in every val patient; made once."""
-        key = {
+        found: Dices = kept(self.file(cell), self._key(cell), lambda: judged(self.segmented(cell), self.data))
+        return found
+
+    def found(self, cell: Cell) -> Dices | None:
+        """The same where it was made already, else None."""
+        there: Dices | None = read(self.file(cell), self._key(cell))
+        return there
+
+    def _key(self, cell: Cell) -> dict[str, Any]:
+        return {
             "protocol": PROTOCOL,
             "arm": dataclasses.asdict(cell.arm),
             "updates": [self.updates, self.generator_updates],
             "settings": {k: str(v) for k, v in {**self.segmentation, **self.generator}.items()},
         }
-        file = self.file(cell)
-        found: Dices = kept(file, key, lambda: judged(self.segmented(cell), self.data))
-        return found
 
     def file(self, cell: Cell) -> Path:
         """Where a cell's figures are kept."""
@@ -90,11 +96,12 @@ class Bench:
         parts = [wanted.images, wanted.maps, wanted.choose, str(wanted.count)]
         kind = "-".join([*parts, *(["unlabelled"] if cell.arm.unlabelled else [])])
         folder = self.runs / "pairs" / f"{kind}-{cell.labelled or 'all'}-{cell.seed}"
+        generator = self.generated(cell) if cell.arm.needs_generator else None
         if not (folder / "samples.json").is_file():
             sources = drawing.Sources(
                 *self._training_set(cell),
                 cell.seed,
-                generator=self.generated(cell) if cell.arm.needs_generator else None,
+                generator=generator,
                 segmentation=self.strong(cell) if wanted.choose == "agreement" else None,
             )
             drawing.write(folder, *drawing.draw(wanted, sources))

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.augmentation.bench import GENERATOR_UPDATES, UPDATES
+from benchmarks.augmentation.drawing import Drawing
 from benchmarks.augmentation.plan import LABELLED, MAIN, STRONG, TRIED, Cell
 from benchmarks.suggesting import Dices, mean_dice
 from benchmarks.systems.per_patient import spread
 from benchmarks.systems.section import Table
 
 WANTED_GAIN, WANTED_SHARE = 0.02, 0.9
+_DRAWN = 2000
 Found = Mapping[Cell, Dices]
 
-HEAD = """\
+HEAD = f"""\
 # What generated data bring
 
 A small `hippocampus-suggest` network is trained on few labelled hippocampus crops of the Medical Segmentation
@@ -27,65 +30,81 @@ Decathlon and judged on the 22 val patients: Dice, mean over the anterior and po
 mean over the patients, ± the standard deviation over the seeds. A seed chooses the labelled crops as well. In
 (c) and (d) a 3D SPADE saw the same labelled crops alone, or also the unlabelled images, with the labels that
 the segmentation of (b) suggests for them. Its maps are those of the training crops, deformed towards each
-other. All segmentations make the same number of updates, curricula and those named longer twice as many.
+other; with 8 labels about one in eight is a patient's own map, not deformed.
+
+All segmentations make {UPDATES} updates, curricula and those named longer twice as many. A generator makes
+{GENERATOR_UPDATES} updates, few for a GAN: it is what two cores have time for. It draws
+{Drawing().count} pairs once, before the segmentation is trained, and each is augmented like a real crop.
 
     python -m benchmarks.augmentation --data DATA --runs runs/augmentation
 
 The Dice of every patient in every cell lies in benchmarks/figures/augmentation.
 """
 
+GAINS = """\
+Differences to (b): mean; 95 % interval over patients and seeds, both drawn with replacement; p of Wilcoxon's
+signed-rank test over patients, each the mean over the seeds. The test knows nothing of what another training
+would give, so a small p beside an interval that holds 0 says little."""
+
 
 @dataclass(frozen=True)
 class Gain:
-    """How an arm differs from another one, over patients.
+    """How an arm differs from another one, over patients and seeds.
 
     Args:
         mean: difference of the Dice.
-        low: end of its 95 % interval over patients drawn with replacement.
+        low: end of its 95 % interval over patients and seeds drawn with replacement.
         high: end of it.
-        p: of Wilcoxon's signed-rank test, two-sided.
-        patients: how many.
+        p: of Wilcoxon's signed-rank test over patients, two-sided.
+        seeds: how many.
     """
 
     mean: float
     low: float
     high: float
     p: float
-    patients: int
+    seeds: int
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f}), p = {self.p:.2g}"
+        interval = f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+        return interval if self.seeds == 1 else f"{interval}, p = {self.p:.2g}"
 
 
-def patients(dices: Iterable[Dices]) -> NDArray[np.float64]:
-    """(n,) Dice of each patient, mean over labels and seeds."""
-    return np.asarray(np.mean([np.mean(list(one.values()), axis=0) for one in dices], axis=0))
+def patients(dices: Sequence[Dices]) -> NDArray[np.float64]:
+    """(seeds, n) Dice of each patient, mean over labels."""
+    return np.asarray([np.mean(list(one.values()), axis=0) for one in dices])
 
 
-def gain(mine: Iterable[Dices], others: Iterable[Dices]) -> Gain:
-    """Paired over patients; each patient is the mean over the seeds."""
+def gain(mine: Sequence[Dices], others: Sequence[Dices]) -> Gain:
+    """Paired over seeds and patients."""
     from scipy.stats import wilcoxon
 
     difference = patients(mine) - patients(others)
-    drawn = np.random.default_rng(0).integers(len(difference), size=(2000, len(difference)))
-    low, high = np.quantile(difference[drawn].mean(axis=1), [0.025, 0.975])
-    p = float(wilcoxon(difference).pvalue) if np.any(difference) else 1.0
-    return Gain(float(difference.mean()), float(low), float(high), p, len(difference))
+    seeds, count = difference.shape
+    rng = np.random.default_rng(0)
+    rows, columns = (rng.integers(n, size=(_DRAWN, n)) for n in (seeds, count))
+    drawn = difference[rows[:, :, None], columns[:, None, :]].mean(axis=(1, 2))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    of_patients = difference.mean(axis=0)
+    p = float(wilcoxon(of_patients).pvalue) if np.any(of_patients) else 1.0
+    return Gain(float(difference.mean()), float(low), float(high), p, seeds)
 
 
-def of(found: Found, labelled: int, arm: str) -> list[Dices]:
-    """The cells of an arm, of those seeds that are there for it."""
-    return [dices for cell, dices in found.items() if (cell.labelled, cell.arm.name) == (labelled, arm)]
+def of(found: Found, labelled: int, arm: str) -> dict[int, Dices]:
+    """The cells of an arm that are there, by seed."""
+    return {c.seed: dices for c, dices in found.items() if (c.labelled, c.arm.name) == (labelled, arm)}
+
+
+def shared(one: Mapping[int, Dices], other: Mapping[int, Dices]) -> tuple[list[Dices], list[Dices]]:
+    """Those of the seeds that both have, in the same order."""
+    both = sorted(set(one) & set(other))
+    return [one[seed] for seed in both], [other[seed] for seed in both]
 
 
 def paired(found: Found, labelled: int, arm: str, baseline: str = STRONG) -> Gain | None:
-    """The gain over the seeds that both have; None without any."""
-    mine, other = (
-        {cell.seed: d for cell, d in found.items() if (cell.labelled, cell.arm.name) == (labelled, name)}
-        for name in (arm, baseline)
-    )
-    both = sorted(set(mine) & set(other))
-    return gain([mine[s] for s in both], [other[s] for s in both]) if both else None
+    """The gain over the seeds that both have; None without any, and of the baseline itself."""
+    mine, others = shared(of(found, labelled, arm), of(found, labelled, baseline))
+    return gain(mine, others) if mine and arm != baseline else None
 
 
 def table(found: Found) -> Table:
@@ -104,13 +123,16 @@ def gains(found: Found) -> Table:
     return Table(("above (b)", *(_labels(n) for n in LABELLED)), rows)
 
 
-def tried(found: Found) -> Table:
-    """The variants, with the fewest labels."""
+def tried(found: Found) -> Table | None:
+    """The variants that are there, with the fewest labels; None without any."""
     n = LABELLED[0]
     rows = [
         [a.title, _cell(of(found, n, a.name)), str(paired(found, n, a.name, a.baseline) or "-")]
         for a in TRIED
+        if of(found, n, a.name)
     ]
+    if not rows:
+        return None
     return Table((f"tried with {_labels(n)}, one seed", "Dice", "above (b) of as many updates"), rows)
 
 
@@ -125,11 +147,12 @@ def verdict(found: Found) -> str:
                 f"{one.mean:+.3f}; this {reached} the aim of {WANTED_GAIN:+.2f}."
             )
     few, alone, full = of(found, LABELLED[0], STRONG), of(found, 0, "alone"), of(found, 0, STRONG)
-    if few and full:
-        room = fmean(map(mean_dice, full)) - fmean(map(mean_dice, few))
+    if set(few) & set(full):
+        room = gain(*shared(full, few)).mean
         said.append(f"All real crops in place of those {LABELLED[0]} change the Dice of (b) by {room:+.3f}.")
-    if alone and full:
-        share = fmean(map(mean_dice, alone)) / fmean(map(mean_dice, full))
+    if set(alone) & set(full):
+        made, real = shared(alone, full)
+        share = float(patients(made).mean() / patients(real).mean())
         reached = "reaches" if share >= WANTED_SHARE else "does not reach"
         said.append(
             f"Generated pairs alone give {share:.0%} of the Dice of all real ones; this {reached} the aim "
@@ -142,10 +165,22 @@ def write(found: Found, docs: Path) -> None:
     """The page, and the plot beside it."""
     docs.mkdir(parents=True, exist_ok=True)
     plot(found, docs / "augmentation.png")
-    parts = [HEAD, verdict(found), table(found).markdown(), gains(found).markdown(), tried(found).markdown()]
-    parts.insert(3, "![Dice against the number of labels](augmentation.png)")
-    parts.insert(5, "Differences to (b) over patients, with 95 % intervals and Wilcoxon's signed-rank test:")
+    picture = "![Dice against the number of labels](augmentation.png)"
+    parts = [HEAD, verdict(found), table(found).markdown(), picture, GAINS, gains(found).markdown()]
+    if found_tried := tried(found):
+        parts += [_noise(found), found_tried.markdown()]
     (docs / "augmentation.md").write_text("\n\n".join(p for p in parts if p) + "\n", encoding="utf-8")
+
+
+def _noise(found: Found) -> str:
+    """How much a seed alone changes, which what was tried once must be seen beside."""
+    levels = [mean_dice(one) for one in of(found, LABELLED[0], STRONG).values()]
+    if len(levels) < 2:
+        return ""
+    return (
+        "What else was tried, each once, with intervals over patients alone. Another seed of (b) with as "
+        f"many labels, and with it other labelled crops, has a standard deviation of {stdev(levels):.3f}."
+    )
 
 
 def plot(found: Found, file: Path) -> None:
@@ -157,8 +192,8 @@ def plot(found: Found, file: Path) -> None:
     FigureCanvasAgg(figure)
     axes: Any = figure.subplots()
     for arm in MAIN:
-        line = [(x, [mean_dice(d) for d in of(found, n, arm.name)]) for x, n in enumerate(LABELLED)]
-        there = [(x, fmean(v), float(np.std(v))) for x, v in line if v]
+        line = [(x, [mean_dice(d) for d in of(found, n, arm.name).values()]) for x, n in enumerate(LABELLED)]
+        there = [(x, fmean(v), stdev(v) if len(v) > 1 else 0.0) for x, v in line if v]
         if there:
             axes.errorbar(*zip(*there, strict=True), marker="o", capsize=3, label=arm.title)
     axes.set_xticks(range(len(LABELLED)), [_labels(n) for n in LABELLED])
@@ -168,8 +203,8 @@ def plot(found: Found, file: Path) -> None:
     figure.savefig(file, dpi=120)
 
 
-def _cell(dices: list[Dices]) -> str:
-    return spread([mean_dice(one) for one in dices], 3) if dices else "-"
+def _cell(dices: Mapping[int, Dices]) -> str:
+    return spread([mean_dice(one) for one in dices.values()], 3) if dices else "-"
 
 
 def _labels(labelled: int) -> str:

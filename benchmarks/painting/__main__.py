@@ -7,7 +7,7 @@ Paints the label maps listed as val in every contrast that patients were scanned
 without, and compares axial slices with those of the patients whom the fold left out. Printed per contrast:
 
 - the kernel distance (KID) of the features, with the distance of other patients' slices beside it as the
-  least that can be hoped for;
+  least that can be hoped for; the interval is over the patients left out, as few maps give none;
 - the share of slices that lie nearer to a slice of the training than 95 % of the left-out ones do (copies);
 - how like each other two samples of one map are (MS-SSIM of the middle slices), and two patients;
 - with a model that segments heads, the Dice of what it finds with the map that was painted.

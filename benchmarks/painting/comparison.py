@@ -28,8 +28,9 @@ class Line:
         kid: to the slices of the patients left out.
         copies: copy rate, see `metrics.copies`; that of the patients left out is 0.05 at most.
         alike: MS-SSIM of two samples of one map, or of two patients.
-        dices: with the map, of every image.
-        slices: how many were compared.
+        dices: with the map, the mean over the samples of each.
+        heads: patients, or maps, whose images were compared.
+        slices: of all of them.
     """
 
     contrast: str
@@ -38,6 +39,7 @@ class Line:
     copies: float | None
     alike: float
     dices: tuple[float, ...]
+    heads: int
     slices: int
 
     def __str__(self) -> str:
@@ -59,7 +61,8 @@ def compared(contrast: str, known: dict[bool, Slices], made: dict[str, Slices]) 
         kid = grouped_kernel_distance(
             scaled(left), np.array(left.owners), scaled(slices), np.array(slices.owners), seed=0
         )
-        return Line(contrast, name, kid, copies, alike, tuple(slices.dices), len(slices.owners))
+        dices = tuple(fmean(samples) for samples in slices.dices.values())
+        return Line(contrast, name, kid, copies, alike, dices, len(slices.middles), len(slices.owners))
 
     lines = [line("other patients", others, others.alike_between(), None)]
     for name, slices in made.items():
@@ -69,7 +72,7 @@ def compared(contrast: str, known: dict[bool, Slices], made: dict[str, Slices]) 
 
 
 def figures(lines: Sequence[Line], command: str, segmenter: str) -> list[Figure]:
-    """What the card says of the refined images of one contrast."""
+    """What the card says of the refined images of one contrast; `segmenter` is who found the map in them."""
     by_name = {line.images: line for line in lines}
     floor, plain, refined = by_name["other patients"], *(by_name[name] for name in SHARES)
     split = "label maps listed as val, against the patients left out"
@@ -77,8 +80,8 @@ def figures(lines: Sequence[Line], command: str, segmenter: str) -> list[Figure]
         Figure(
             name=f"KID, {refined.contrast}",
             value=round(refined.kid.value, 3),
-            unit="features of brain-mr-translate",
-            n=refined.slices,
+            unit=f"features of brain-mr-translate, {refined.slices} slices",
+            n=refined.heads,
             split=split,
             command=command,
             baseline=f"not refined: {plain.kid.value:.3g}; other patients: {floor.kid.value:.3g}",
@@ -86,8 +89,8 @@ def figures(lines: Sequence[Line], command: str, segmenter: str) -> list[Figure]
         Figure(
             name=f"Copy rate, {refined.contrast}",
             value=round(refined.copies or 0.0, 3),
-            unit="share of slices",
-            n=refined.slices,
+            unit=f"share of {refined.slices} slices",
+            n=refined.heads,
             split=split,
             command=command,
             baseline="patients left out: 0.05 at most",
@@ -96,7 +99,7 @@ def figures(lines: Sequence[Line], command: str, segmenter: str) -> list[Figure]
             name=f"MS-SSIM of two samples of a map, {refined.contrast}",
             value=round(refined.alike, 3),
             unit="1: the same",
-            n=refined.slices,
+            n=refined.heads,
             split="label maps listed as val",
             command=command,
             baseline=f"two patients: {floor.alike:.3g}",
@@ -105,9 +108,9 @@ def figures(lines: Sequence[Line], command: str, segmenter: str) -> list[Figure]
     if refined.dices:
         found.append(
             card_figures.figure(
-                f"Dice of {segmenter} with the map, {refined.contrast}",
+                f"Dice of a suggestion with the map, {refined.contrast}",
                 refined.dices,
-                unit="mean over labels",
+                unit=f"mean over labels; by {segmenter}",
                 split="label maps listed as val",
                 command=command,
                 baseline=f"not refined: {fmean(plain.dices):.3g}",

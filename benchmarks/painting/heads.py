@@ -60,16 +60,24 @@ def painted(
         slices = axial(image)
         found.add(rows_of(network, slices, contrast), number, slices[len(slices) // 2])
         if segmenter:
-            found.dices.append(overlap(session, segmenter, image, truths[number], contrast))
+            score = overlap(session, segmenter, image, truths[number], contrast)
+            found.dices.setdefault(number, []).append(score)
     return found
 
 
 def images(
-    session: Session, model: str, truths: Sequence[Volume], contrast: str, *, share: float, samples: int
+    session: Session,
+    model: str,
+    truths: Sequence[Volume],
+    contrast: str,
+    *,
+    share: float,
+    samples: int,
+    seed: int = 0,
 ) -> Iterator[tuple[int, Volume]]:
-    """Samples of every map, each refined to a share, with the number of the map."""
+    """Samples of every map, each refined to a share, with the number of the map; a map has its own seed."""
     for number, truth in enumerate(truths):
-        options = RunOptions(target=contrast, count=samples, seed=number, settings={"refine": share})
+        options = RunOptions(target=contrast, count=samples, seed=seed + number, settings={"refine": share})
         made = run(session, model, {"labels": truth}, options).volumes
         yield from ((number, made[key]) for key in made if key.startswith(contrast))
 

@@ -31,13 +31,13 @@ class Slices:
         rows: features, (n, d) of each head.
         owners: number of the head or patient of each row.
         middles: by number of the head or patient, the middle slices, (1, *FRAME).
-        dices: Dice with the map of each head, where it was painted and segmented.
+        dices: by number of the head, Dice of each sample with the map, where it was painted and segmented.
     """
 
     rows: list[Rows] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     middles: dict[int, list[Tensor]] = field(default_factory=dict)
-    dices: list[float] = field(default_factory=list)
+    dices: dict[int, list[float]] = field(default_factory=dict)
 
     def add(self, rows: Rows, owner: int, middle: Tensor) -> None:
         """One head."""

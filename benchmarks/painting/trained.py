@@ -24,6 +24,7 @@ from benchmarks.labelled_sets import write_manifest
 from benchmarks.painting.comparison import SHARES
 from benchmarks.painting.heads import images, maps, overlap
 from benchmarks.painting.slices import SLICE_MM
+from benchmarks.suggesting import trained
 from benchmarks.thick_slices import averaged, middles
 from medgan_core import io
 from medgan_core.card import Figure, ModelCard, Training
@@ -32,7 +33,6 @@ from medgan_core.data.studies import heads
 from medgan_core.data.study import folds
 from medgan_core.engine import Session, run
 from medgan_core.registry import SHIPPED, Registry
-from medgan_core.training import folder, loop
 from medgan_core.training.cohort import IMAGE, LABELS
 from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.tuned import TunedBrainSuggest
@@ -65,8 +65,9 @@ def label(session: Session, segmenter: str, data: Path, out: Path, *, fold: int)
 
     Patients of the fold are listed as ``val``, the others as ``train``.
     """
-    everyone = [s for s in heads(Manifest.load(data)) if LABELLED_ON in s.images]
+    everyone = heads(Manifest.load(data))
     left_out = folds(everyone)[fold]
+    everyone = [study for study in everyone if LABELLED_ON in study.images]
     out.mkdir(parents=True, exist_ok=True)
     key_of = session.registry.card(segmenter).inputs[0].key
     rows: list[tuple[str, ...]] = []
@@ -109,16 +110,12 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="folder of the model whose card gets the figures")
     told = parser.parse_args()
     command = f"python -m benchmarks.painting.trained --data DATA --fold {told.fold}"
-    own = told.runs / "trained"
-    data = told.runs / "labelled"
+    version = Session().registry.card(told.segmenter).version
+    runs = told.runs / f"{told.segmenter}-{version}-fold{told.fold}"
+    data, own = runs / "labelled", runs / "trained"
     if not (data / "manifest.csv").is_file():
         label(Session(), told.segmenter, told.data, data, fold=told.fold)
-    if not folder.is_done(own):
-        recipe = OfPatients(updates=told.updates, validate_every=told.updates)
-        going = folder.is_run(own)
-        loop.train(
-            recipe, data=data, out=own, command=command, device=Session().device, resume=going, workers=0
-        )
+    trained(OfPatients(updates=told.updates, validate_every=told.updates), data, own, command=command)
     session = Session(registry=Registry([SHIPPED, own / "models"]))
     truths, found = list(maps(told.data, told.maps)), list[Figure]()
     print("| contrast | patients left out | " + " | ".join(SHARES) + " |\n|---|---|---|---|")
@@ -126,10 +123,13 @@ def main() -> None:
         real = [overlap(session, NAME, *pair, contrast) for pair in scans(data, contrast)]
         painted = {
             kind: [
-                overlap(session, NAME, averaged(image, SLICE_MM), middles(truths[number], SLICE_MM), contrast)
-                for number, image in images(
-                    session, told.model, truths, contrast, share=share, samples=told.samples
+                fmean(
+                    overlap(session, NAME, averaged(image, SLICE_MM), middles(truth, SLICE_MM), contrast)
+                    for _, image in images(
+                        session, told.model, [truth], contrast, share=share, samples=told.samples, seed=number
+                    )
                 )
+                for number, truth in enumerate(truths)
             ]
             for kind, share in SHARES.items()
         }
@@ -140,7 +140,7 @@ def main() -> None:
             card_figures.figure(
                 f"Dice with the map of a segmentation trained on patients, {contrast}",
                 refined,
-                unit="mean over labels",
+                unit=f"mean over labels; scans labelled by {told.segmenter} {version}",
                 split="label maps listed as val, slices of 4 mm",
                 command=command,
                 baseline=f"not refined: {fmean(plain):.3g}; patients left out: {fmean(real):.3g}",

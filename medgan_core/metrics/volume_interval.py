@@ -1,9 +1,12 @@
-"""How far a structure's volume may be from the truth: an interval with a measured coverage.
+"""How far a structure's volume may be from the truth: a conformal interval.
 
 Its half width follows from how undecided a segmentation is, ``factor * sum p (1 - p) * voxel volume``; the
 factor is measured on patients whose truth is known. This is split conformal prediction with normalised
 errors: Papadopoulos et al., "Inductive Confidence Machines for Regression", ECML 2002; Lei et al.,
 "Distribution-Free Predictive Inference for Regression", JASA 2018, sections 2.2 and 5.2.
+
+Leaving each of those patients out in turn measures nothing: the share that the others' factor covers follows
+from their number alone. Only patients who did not set the factor can test it.
 """
 
 from __future__ import annotations
@@ -57,21 +60,3 @@ def conformal_factor(errors: Sequence[float], doubts: Sequence[float], *, level:
     ratios = sorted(abs(e) / d for e, d in zip(errors, doubts, strict=True))
     rank = math.ceil(round((len(ratios) + 1) * level, 9))
     return ratios[min(rank, len(ratios)) - 1]
-
-
-def left_out_coverage(errors: Sequence[float], doubts: Sequence[float], *, level: float = LEVEL) -> float:
-    """Share of the patients whose truth lies in the interval that the factor of all the others gives.
-
-    Args:
-        errors: see `conformal_factor`; of two patients at least.
-        doubts: likewise.
-        level: of the interval.
-
-    Raises:
-        ValueError: as `conformal_factor`.
-    """
-    inside = 0
-    for n, (error, one) in enumerate(zip(errors, doubts, strict=True)):
-        others = [[*values[:n], *values[n + 1 :]] for values in (errors, doubts)]
-        inside += abs(error) <= conformal_factor(others[0], others[1], level=level) * one
-    return inside / len(errors)

@@ -16,6 +16,7 @@ from benchmarks.augmentation.plan import LABELLED, STRONG, Arm, Cell, cells, nam
 from benchmarks.augmentation.registration import Registered
 from benchmarks.labelled_sets import cases, first_labelled
 from medgan_core.data.generated import GeneratedImages
+from medgan_core.errors import UsageError
 from medgan_core.metrics.overlap import dice
 from medgan_core.training.recipes.crops import SHAPE
 from tests.crops import write_crops
@@ -162,6 +163,34 @@ def test_a_gain_is_paired_over_patients() -> None:
     assert found.p < 1e-4, "far below the spread between patients, yet plain when paired"
     none = page.gain(low, low)
     assert (none.mean, none.p) == (0.0, 1.0)
+
+
+def test_seeds_that_disagree_widen_the_interval_of_a_gain() -> None:
+    level = np.linspace(0.5, 0.9, 20)
+    low, same, apart = (
+        [{"1": (level + shift).tolist()} for shift in shifts]
+        for shifts in ((0.0, 0.0, 0.0), (0.02, 0.02, 0.02), (-0.03, 0.02, 0.07))
+    )
+    steady, shaky = page.gain(same, low), page.gain(apart, low)
+    assert steady.mean == pytest.approx(shaky.mean) == pytest.approx(0.02)
+    assert steady.low > 0 > shaky.low
+    assert steady.seeds == 3
+
+
+def test_a_cell_that_was_judged_under_other_settings_is_not_found(bench: Bench) -> None:
+    cell = Cell(2, named(STRONG), 0)
+    bench.judged(cell)
+    other = dataclasses.replace(bench, generator_updates=3)
+    assert bench.found(cell) is not None
+    assert other.found(cell) is None
+
+
+def test_a_finished_run_with_other_settings_is_refused(bench: Bench) -> None:
+    cell = Cell(2, ARMS[0], 0)
+    bench.judged(cell)
+    other = dataclasses.replace(bench, generator_updates=3)
+    with pytest.raises(UsageError, match="other settings"):
+        other.segmented(cell)
 
 
 def test_the_page_says_whether_the_aims_are_reached(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def slices(seed: int, *, shift: float, heads: int = 6) -> Slices:
         for sample in range(2):
             own = image + 0.05 * sample
             found.add(rng.normal(shift, 1, (12, 4)), number, own)
-            found.dices.append(0.8)
+            found.dices.setdefault(number, []).append(0.8)
     return found
 
 
@@ -87,7 +87,7 @@ def test_every_sample_of_every_map_is_compared_and_segmented(session: Session) -
         session, "brain-mr-synthesize", [MAP, MAP], "T1", share=1.0, samples=2, segmenter="brain-suggest"
     )
     assert {number: len(those) for number, those in made.middles.items()} == {0: 2, 1: 2}
-    assert len(made.dices) == 4
+    assert {number: len(those) for number, those in made.dices.items()} == {0: 2, 1: 2}
     assert made.features.shape == (len(made.owners), made.rows[0].shape[1])
     assert 0 < made.alike_within() < 1
 
@@ -107,13 +107,14 @@ def test_what_is_further_away_has_the_larger_distance_and_copies_are_noticed() -
 def test_the_card_is_told_what_refinement_changed(tmp_path: Path) -> None:
     known = {True: slices(0, shift=0), False: slices(1, shift=0)}
     lines = compared("T2", known, dict(zip(SHARES, (slices(2, shift=2), slices(3, shift=0)), strict=True)))
-    found = {figure.name: figure for figure in figures(lines, "the command", "brain-suggest")}
+    found = {figure.name: figure for figure in figures(lines, "the command", "brain-suggest 0.3.0")}
     assert list(found) == [
         "KID, T2",
         "Copy rate, T2",
         "MS-SSIM of two samples of a map, T2",
-        "Dice of brain-suggest with the map, T2",
+        "Dice of a suggestion with the map, T2",
     ]
     assert found["KID, T2"].value == pytest.approx(lines[2].kid.value, abs=1e-3)
     assert f"not refined: {lines[1].kid.value:.3g}" in found["KID, T2"].baseline
-    assert found["Dice of brain-suggest with the map, T2"].n == 12
+    assert {figure.n for figure in found.values()} == {6}, "maps, not slices or samples"
+    assert found["Dice of a suggestion with the map, T2"].unit.endswith("brain-suggest 0.3.0")

@@ -32,14 +32,17 @@ def test_a_painted_scan_lies_on_its_labels() -> None:
 
 
 def test_scans_and_contrasts_are_compared(tmp_path: Path) -> None:
-    toy_structures(tmp_path / "models")
+    card, path = toy_structures(tmp_path / "models"), tmp_path / "models" / "brain-suggest" / "card.json"
+    replace(card, volume_calibration=(1e9,) * len(LABELS)).save(path)
     session = Session("cpu", registry=Registry([tmp_path / "models"]))
     data = write_heads(tmp_path)
-    scans = dict(structures.simulated(data, session, "brain-suggest"))
-    assert len(scans) == len(structures.CONTRASTS) * len(structures.SLICES_MM)
-    assert all(0 <= score <= 1 for scores in scans.values() for score in scores.values())
+    scans = list(structures.simulated(data, session, "brain-suggest"))
+    assert len({scan.name for scan in scans}) == len(structures.CONTRASTS) * len(structures.SLICES_MM)
+    assert all(0 <= score <= 1 for scan in scans for score in scan.dices.values())
+    assert all(scan.inside and set(scan.inside) <= {label.name for label in LABELS} for scan in scans)
+    assert all(all(scan.inside.values()) for scan in scans), "so wide an interval holds everything"
     found = list(structures.agreement(data, session, "brain-suggest"))
-    assert [row[:2] for row in found] == [("ms/p0", "T1, FLAIR"), ("ms/p1", "T1, FLAIR")]
+    assert [(row[0], row[2]) for row in found] == [("ms/p0", "T1, FLAIR"), ("ms/p1", "T1, FLAIR")]
 
 
 def test_lesions_are_scored_voxel_by_voxel() -> None:

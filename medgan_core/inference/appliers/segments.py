@@ -122,9 +122,10 @@ def volume_rows(
             rows.append(Row(name, told, "mL, no interval was measured"))
             continue
         half = factors[n] * found.doubts[n] * voxel
-        unit = f"mL, 90 % interval {max(volume - half, 0.0):.3g} to {volume + half:.3g}"
+        low, high = max(volume - half, 0.0), volume + half
+        unit = f"mL, 90 % interval {low:.3g} to {high:.3g}"
         verdict: Verdict = "pass" if half <= _WIDE * volume else "caution"
-        rows.append(Row(name, told, unit, f"interval within {100 * _WIDE:g} %", verdict))
+        rows.append(Row(name, told, unit, f"interval within {100 * _WIDE:g} %", verdict, (low, high)))
     if not any(found.voxels):
         rows.append(Row("Segmentation", "nothing was found", verdict="caution"))
     return rows

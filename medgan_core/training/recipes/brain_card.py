@@ -6,6 +6,7 @@ from medgan_core.card import (
     LABEL_MAP,
     SEGMENTATION,
     Architecture,
+    DataSource,
     Domain,
     Label,
     ModelCard,
@@ -17,7 +18,6 @@ from medgan_core.card import (
 from medgan_core.physics.labels import LABEL_NAMES
 from medgan_core.physics.tissues import NAMES, TISSUE_OF_LABEL
 from medgan_core.preprocess import Preprocess
-from medgan_core.training.recipes.brain_data import SOURCES
 
 _COLOURS = {
     "csf": "#4a7dd1",
@@ -54,8 +54,8 @@ _TITLES = {
 }
 
 
-def of(name: str, architecture: Architecture, training: Training) -> ModelCard:
-    """The card without its figures."""
+def of(name: str, architecture: Architecture, training: Training, data: tuple[DataSource, ...]) -> ModelCard:
+    """The card without its figures; `data` is what was trained on."""
     return ModelCard(
         name=name,
         version="0.1.0",
@@ -80,7 +80,7 @@ def of(name: str, architecture: Architecture, training: Training) -> ModelCard:
             spacing_mm=(0.3, 10.0),
             extent_mm=(20.0, 400.0),
         ),
-        data=SOURCES,
+        data=data,
         training=training,
         licence="Apache-2.0",
         figures=(),

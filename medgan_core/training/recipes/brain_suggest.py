@@ -51,7 +51,7 @@ class BrainSuggest(Suggesting):
     name: ClassVar[str] = "brain-suggest"
     labels = LABELS
     sides = SIDES
-    judged_on = "simulated scans of heads left out, of any contrast, slices of 4 mm"
+    judged_on = "simulated scans, all of the label maps listed as val, of any contrast, slices of 4 mm"
     inputs = (Port(key=IMAGE, title="MR image of any contrast", required=True),)
     gpu: ClassVar[Mapping[str, str]] = {
         "updates": "60000",

@@ -27,6 +27,7 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import brain_card, judging
+from medgan_core.training.recipes.brain_data import PATIENTS, SOURCES, patients_without
 from medgan_core.training.recipes.generation import rows
 from medgan_core.training.recipes.mapped_heads import mapped_heads
 from medgan_core.training.recipes.sources import brain_slabs
@@ -152,9 +153,8 @@ class BrainSynthesize(Stabilised):
         """Sliced Wasserstein distance of small patches to real ones, of the simulation's and of real ones.
 
         ``swd`` is the refined images', ``swd_simulated`` that of what they were refined from, ``swd_real``
-        that of one half of the real slices to the other; a share ``mapped`` of the simulated slices shows
-        the very brains of the real ones, so the first may be below it. ``kept`` is the SSIM of the refined
-        with the simulated images.
+        that of as many other slices of the same patients. ``kept`` is the SSIM of the refined with the
+        simulated images.
         """
         batch = collate([samples[n] for n in range(_JUDGED)])
         base = middle(batch["base"])
@@ -165,12 +165,12 @@ class BrainSynthesize(Stabilised):
             ]
         )
         real = batch["real"]
-        halves = [patches(half) for half in (real[::2], real[1::2])]
+        others = torch.stack([samples[n]["real"] for n in range(_JUDGED, 2 * _JUDGED)])
         whole = patches(real)
         numbers = {
             "swd": distance(patches(made), whole),
             "swd_simulated": distance(patches(base), whole),
-            "swd_real": distance(*halves),
+            "swd_real": distance(patches(others), whole),
             "kept": float(judging.ssim(made, base, judging.foreground(base)).mean()),
             "slices": float(_JUDGED),
         }
@@ -182,7 +182,12 @@ class BrainSynthesize(Stabilised):
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""
-        return brain_card.of(self.name, self.architecture, training)
+        return brain_card.of(
+            self.name,
+            self.architecture,
+            training,
+            (SOURCES[0], *(patients_without(self.fold) if self.fold >= 0 else PATIENTS)),
+        )
 
     def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
         """The distance of patches, and how much of the simulation is kept."""
@@ -199,7 +204,7 @@ class BrainSynthesize(Stabilised):
                 split=split,
                 command=command,
                 baseline=f"simulated, not refined: {numbers['swd_simulated']:.4f}; "
-                f"real to real: {numbers['swd_real']:.4f}",
+                f"other real slices: {numbers['swd_real']:.4f}",
             ),
             Figure(
                 name="SSIM with the simulated image",

@@ -151,8 +151,8 @@ class HippocampusSuggest(Suggesting, Downstream):
                 "disorders, with voxels of 1 mm; other contrasts, scanners and diseases were not seen.",
                 "A whole head must be cropped to a box around one hippocampus first; in any other place the "
                 "answer means nothing.",
-                "The interval of a volume says how far it lay from the volume that one expert drew, not how "
-                "far experts differ.",
+                "The interval of a volume follows from how far 22 patients' volumes lay from those that one "
+                "expert drew; it was not tested on others, and says nothing of how far experts differ.",
             ),
             weights=Weights(file="", sha256=""),
             views=3,

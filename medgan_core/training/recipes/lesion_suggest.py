@@ -55,7 +55,7 @@ class LesionSuggest(Suggesting):
 
     name: ClassVar[str] = "lesion-suggest"
     labels = (Label(value=1, name="Multiple sclerosis lesion", colour="#ffd400"),)
-    judged_on = "simulated scans of heads left out, half of FLAIR alone, slices of 3 mm"
+    judged_on = "simulated scans, all of the label maps listed as val, half of FLAIR alone, slices of 3 mm"
     inputs = tuple(Port(key=key, title=_TITLES[key], required=key == SHOWN[0]) for key in SHOWN)
     gpu: ClassVar[Mapping[str, str]] = {
         "updates": "30000",

@@ -13,7 +13,7 @@ from torch.nn import functional
 from medgan_core.card import Architecture, Figure, Label, ModelCard, Port, label_classes
 from medgan_core.losses.dice import dice_cross_entropy
 from medgan_core.metrics.overlap import dice_per_label
-from medgan_core.metrics.volume_interval import conformal_factor, doubt, left_out_coverage
+from medgan_core.metrics.volume_interval import conformal_factor, doubt
 from medgan_core.networks import build
 from medgan_core.training.networks import Forward
 from medgan_core.training.recipe import Batch, Logs, Supervised
@@ -93,7 +93,7 @@ class Suggesting(Supervised):
         return replace(super().measured(card, numbers, command), volume_calibration=factors)
 
     def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
-        """Dice of each label, and how often the interval of its volume holds the truth."""
+        """Dice of each label."""
         split, n = self.judged_on, int(numbers["cases"])
         rights = {right for _, right in self.sides}
         told = []
@@ -103,7 +103,7 @@ class Suggesting(Supervised):
             name = label.name
             if label.value in dict(self.sides):
                 name = f"{name.removeprefix('Left ')} (both sides)"
-            spread, coverage = (numbers.get(f"{key}_{number}") for key in ("spread", "coverage"))
+            spread = numbers.get(f"spread_{number}")
             told.append(
                 Figure(
                     name=f"Dice, {name}",
@@ -113,18 +113,6 @@ class Suggesting(Supervised):
                     split=split,
                     command=command,
                     spread=None if spread is None else round(spread, 4),
-                )
-            )
-            if coverage is None:
-                continue
-            told.append(
-                Figure(
-                    name=f"Coverage of the 90 % interval of the volume, {name}",
-                    value=round(coverage, 3),
-                    unit="share of them, each with the factor measured on the others",
-                    n=n,
-                    split=split,
-                    command=command,
                 )
             )
         return tuple(told)
@@ -181,7 +169,7 @@ def viewed(
 def judged(
     probabilities: Sequence[Tensor], truths: Sequence[Tensor], labels: Sequence[int]
 ) -> dict[str, float]:
-    """Dice of each label, and the factor and coverage of its volume's interval, over patients.
+    """Dice of each label, and the factor of its volume's interval, over patients.
 
     Args:
         probabilities: (classes, i, j, k) of each patient.
@@ -190,8 +178,8 @@ def judged(
 
     Returns:
         ``dice``, the mean over labels, and for each ``dice_1``, ``factor_1`` and (of two patients or more)
-        ``spread_1`` between them and ``coverage_1``; and ``cases``. A label that is nowhere, and is suggested
-        nowhere, has Dice 1.
+        ``spread_1`` between them; and ``cases``. A label that is nowhere, and is suggested nowhere, has
+        Dice 1.
     """
     predicted = [p.argmax(0).numpy() for p in probabilities]
     known = [t.numpy() for t in truths]
@@ -206,7 +194,5 @@ def judged(
         ]
         doubts = [doubt(p[label].double().numpy()) for p in probabilities]
         numbers[f"factor_{label}"] = conformal_factor(errors, doubts)
-        if len(errors) > 1:
-            numbers[f"coverage_{label}"] = left_out_coverage(errors, doubts)
     numbers["dice"] = sum(numbers[f"dice_{label}"] for label in labels) / len(labels)
     return numbers

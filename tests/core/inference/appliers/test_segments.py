@@ -77,7 +77,11 @@ def test_labels_lie_where_they_are_on_the_sources_grid(session: Session, ball: V
         row = rows[f"Volume: {part} hippocampus"]
         assert row.value == pytest.approx((expected == number).sum() / 1000, rel=0.01)
         assert "90 % interval" in row.unit
+        assert row.interval is not None
+        assert row.interval == pytest.approx((row.value, row.value), rel=0.05), "nothing is in doubt"
         assert row.verdict == "pass"
+    plain = outcome.report.to_dict()["rows"]
+    assert {row["name"] for row in plain if "interval" in row} == {n for n in rows if n.startswith("Volume")}
 
 
 def test_a_replayed_plan_gives_the_same_voxels(session: Session, ball: Volume) -> None:
