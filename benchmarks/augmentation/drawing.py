@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.augmentation.deformation import Deformed
 from benchmarks.augmentation.registration import Registered
-from benchmarks.labelled_sets import cases
+from benchmarks.labelled_sets import cases, first_labelled
 from medgan_core import io
 from medgan_core.data.cases import Case
 from medgan_core.metrics.overlap import dice
@@ -108,9 +108,8 @@ def write(folder: Path, image: Tensor, label: Tensor) -> Path:
 
 
 def _labelled(sources: Sources) -> list[Case]:
-    recipe = HippocampusSuggest(labelled=sources.labelled, seed=sources.seed)
-    crops: Any = recipe.samples(sources.data, validation=False)
-    return [c for c in cases(sources.data) if c.study.patient in crops.patients]
+    patients = first_labelled(sources.data, sources.labelled, sources.seed)
+    return [case for case in cases(sources.data) if case.study.patient in patients]
 
 
 def _generated(drawing: Drawing, sources: Sources) -> tuple[Tensor, Tensor]:
