@@ -68,10 +68,14 @@ def run(
         results.make_folder(out)
         with following() as progress:
             from medgan_core import engine
-            from medgan_core.request import check_inputs
+            from medgan_core.request import check_count, check_inputs, choose_target
 
             session = engine.Session(device)
-            check_inputs(session.registry.card(model), paths)
+            card = session.registry.card(model)
+            check_inputs(card, paths)
+            check_count(card, count)
+            target = choose_target(card, target, paths)
+            results.check_folder(out, results.names(card, target, count), paths.values())
             start = time.monotonic()
             volumes = results.read_inputs(paths, cancel)
             seconds = {"read": time.monotonic() - start}
