@@ -6,7 +6,8 @@ least-squares gain; only the truth's foreground counts. Where slices are thick S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from medgan_core import evaluation_labels, io, metrics
-from medgan_core.card import ModelCard
+from medgan_core.card import LABEL_MAP, ModelCard
 from medgan_core.data.manifest import Manifest, Study
-from medgan_core.data.studies import heads
-from medgan_core.engine import RunOptions, Session, run
+from medgan_core.data.studies import shows_head
+from medgan_core.data.study import select
+from medgan_core.engine import Outcome, RunOptions, Session, run
 from medgan_core.errors import UsageError
+from medgan_core.evaluation_labels import LeftOut
 from medgan_core.foreground import foreground, percentile_scale
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.physics.noise import rician
@@ -95,31 +98,52 @@ def score(truth: Truth, image: NDArray[np.float32]) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Figures of a model on the patients of a split.
+
+    Args:
+        rows: per case: patient, visit, case, psnr (dB), ssim, mae, ms_ssim, coverage of the 90 % interval; of
+            suggestions those of `evaluation_labels.measure`.
+        left_out: patient, visit and reason of every study that gave none.
+    """
+
+    rows: list[dict[str, Any]]
+    left_out: list[dict[str, str]]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why studies were left out, such as ``2 studies: empty label map``."""
+        counts = Counter(one["reason"] for one in self.left_out)
+        return [f"{n} {'study' if n == 1 else 'studies'}: {reason}" for reason, n in counts.items()]
+
+
 def evaluate(
     model: str,
     *,
     data: Path,
     split: str = "val",
+    truth: str = LABEL_MAP,
+    sets: str = "",
     registry: Registry | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> list[dict[str, Any]]:
+) -> Evaluation:
     """Figures of a model on every patient of a split, without baselines (benchmarks/quality.py has those).
 
     Args:
         model: its name in the registry.
         data: folder with manifest.csv.
         split: ``train`` or ``val``; the card says what the model was trained on.
+        truth: key of the label map that suggestions are held against.
+        sets: names of the data sets to measure on, with commas; "" for all.
         registry: where models are found.
         progress: called before every study.
         cancel: polled before every study and while the model works.
 
-    Returns:
-        A row per case: patient, visit, case, psnr (dB), ssim, mae, ms_ssim, coverage of the 90 % interval; of
-        suggestions those of `evaluation_labels.measure`.
-
     Raises:
-        UsageError: when there is nothing to measure, or the model's task has no such measure.
+        UsageError: when there is nothing to measure, the model's task has no such measure, or label maps of
+            several data sets could be the truth of a suggestion and none is named.
     """
     session = Session(registry=registry)
     card = session.registry.card(model)
@@ -130,18 +154,45 @@ def evaluate(
             got=card.task,
             action="choose another model",
         )
-    manifest = Manifest.load(data)
-    chosen = manifest.studies if card.task == _SUGGEST else heads(manifest)
-    studies = [study for study in chosen if study.split == split]
+    wanted = [name for name in sets.split(",") if name]
+    studies = [s for s in select(Manifest.load(data).studies, sources=wanted) if s.split == split]
+    if card.task == _SUGGEST and not wanted:
+        _check_truth(card, studies, truth)
     monitor = Monitor(progress, cancel)
-    rows = []
+    found = Evaluation(rows=[], left_out=[])
     with monitor.stage("evaluate", 1.0):
         for number, study in enumerate(studies):
             monitor.step(number / len(studies))
-            rows += measure(session, model, study, cancel=cancel)
-    if not rows:
-        raise UsageError("No patient of this split fits the model", expected="train or val", got=split)
-    return rows
+            try:
+                if card.task != _SUGGEST and not shows_head(study):
+                    raise LeftOut("no head or brain in two contrasts")
+                found.rows.extend(_measured(session, model, study, truth, cancel))
+            except LeftOut as reason:
+                left = {"patient": study.patient, "visit": study.visit, "reason": str(reason)}
+                found.left_out.append(left)
+    if not found.rows:
+        raise UsageError(
+            "No patient of this split fits the model",
+            expected="train or val, and the sets and label map that the model is for",
+            got="; ".join([split, *found.reasons]) if found.reasons else f"{split} without any study",
+            action="name them (--split, --sets, --truth)",
+        )
+    return found
+
+
+def _check_truth(card: ModelCard, studies: Sequence[Study], truth: str) -> None:
+    """Raise `UsageError` when several sets have the label map: what is marked in them may differ."""
+    having = sorted({s.source for s in studies if evaluation_labels.fits(card, s, truth)})
+    if len(having) > 1:
+        raise UsageError(
+            f"Label maps {truth!r} of several data sets could be the truth of {card.name!r}",
+            expected="the sets in which "
+            + ", ".join(label.name for label in card.outputs[0].labels[:4])
+            + (", ..." if len(card.outputs[0].labels) > 4 else "")
+            + " is what they mark",
+            got=", ".join(having),
+            action="name those sets (--sets NAME,NAME)",
+        )
 
 
 def measure(
@@ -152,28 +203,50 @@ def measure(
     Args:
         session: its registry has the model, which translates, denoises or suggests.
         model: its name.
-        study: whose images, or label map, are the truth.
+        study: whose images, or label map ``labels``, are the truth.
         cancel: polled while the model works.
 
     Returns:
-        The rows of `evaluate`; none when the study does not fit the model.
+        Rows as those of `Evaluation`; none when the study does not fit the model.
+    """
+    try:
+        return _measured(session, model, study, LABEL_MAP, cancel)
+    except LeftOut:
+        return []
+
+
+def _measured(
+    session: Session, model: str, study: Study, truth: str, cancel: Callable[[], bool] | None
+) -> list[dict[str, Any]]:
+    """Rows of one study, at least one.
+
+    Raises:
+        LeftOut: when it does not fit the model.
     """
     card = session.registry.card(model)
     if card.task == _SUGGEST:
-        return evaluation_labels.measure(session, model, study, cancel=cancel)
-    rows = []
-    for name, inputs, target, truth in _CASES[card.task](card, study):
+        return [evaluation_labels.measure(session, model, study, truth=truth, cancel=cancel)]
+    rows: list[dict[str, Any]] = []
+    for name, inputs, target, image in _CASES[card.task](card, study):
         options = RunOptions(target=target, settings={"allow_unsuitable": True})
         outcome = run(session, model, inputs, options, cancel=cancel)
-        image = oriented(outcome.volumes[target].data[0], truth.geometry)
-        figures = score(truth, image)
-        if "trust" in outcome.volumes:
-            expected = oriented(outcome.volumes["trust"].data[0], truth.geometry)
-            error = np.float32(figures["gain"]) * image - truth.image
-            expected = np.float32(abs(figures["gain"])) * expected
-            figures["coverage"] = metrics.interval_coverage(expected, error, truth.mask)
-        rows.append({"patient": study.patient, "visit": study.visit, "case": name, **figures})
+        whose = {"patient": study.patient, "visit": study.visit, "case": name}
+        rows.append({**whose, **_figures(outcome, target, image)})
+    if not rows:
+        raise LeftOut("no images that the model could be measured on")
     return rows
+
+
+def _figures(outcome: Outcome, target: str, truth: Truth) -> dict[str, float]:
+    """Those of `score`, and the coverage of the interval where there is one."""
+    image = oriented(outcome.volumes[target].data[0], truth.geometry)
+    figures = score(truth, image)
+    if "trust" in outcome.volumes:
+        expected = oriented(outcome.volumes["trust"].data[0], truth.geometry)
+        error = np.float32(figures["gain"]) * image - truth.image
+        expected = np.float32(abs(figures["gain"])) * expected
+        figures["coverage"] = metrics.interval_coverage(expected, error, truth.mask)
+    return figures
 
 
 Case = tuple[str, dict[str, Volume], str, Truth]

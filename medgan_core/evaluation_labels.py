@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medgan_core import io
-from medgan_core.card import ModelCard
+from medgan_core.card import LABEL_MAP, ModelCard
 from medgan_core.data.manifest import Study
 from medgan_core.engine import RunOptions, Session, run
 from medgan_core.errors import UnsuitableError
@@ -18,47 +18,68 @@ from medgan_core.resampling import resample
 from medgan_core.volume import Geometry
 
 
+class LeftOut(Exception):  # noqa: N818  (no error: the others are measured)
+    """A study that says nothing about a model; the text says why."""
+
+
 def measure(
-    session: Session, model: str, study: Study, *, cancel: Callable[[], bool] | None = None
-) -> list[dict[str, Any]]:
+    session: Session,
+    model: str,
+    study: Study,
+    *,
+    truth: str = LABEL_MAP,
+    cancel: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
     """Figures of a model on one study.
 
     Args:
         session: its registry has the model, which suggests a segmentation.
         model: its name.
-        study: whose first label map with the values of the card, and no others, is the truth.
+        study: of a patient.
+        truth: key of the study's label map that is the truth; it has the values of the card and no others.
         cancel: polled while the model works.
 
     Returns:
-        One row, or none when the study lacks an input or such a label map, or the model refuses it: patient,
-        visit, case (the inputs), and for each label its Dice, its volume and the true one in mL. A label
-        that is neither in the truth nor in the suggestion has no Dice.
+        patient, visit, case (the inputs), truth (set and key of the label map), and for each label its Dice,
+        its volume and the true one in mL. A label that is neither in the truth nor in the suggestion has no
+        Dice.
+
+    Raises:
+        LeftOut: when the study lacks an input or such a label map, or the model refuses it.
     """
     card = session.registry.card(model)
-    inputs = {key: io.read(path) for key, path in _inputs(card, study).items()}
-    if not inputs:
-        return []
+    if not fits(card, study, truth):
+        raise LeftOut(f"no label map {truth}" if takes(card, study) else "no image that the model takes")
+    inputs = {key: io.read(path) for key, path in takes(card, study).items()}
     grid = next(iter(inputs.values())).geometry
-    truth = _truth(card, study, grid)
-    if truth is None:
-        return []
+    known = _truth(card, study.labels[truth], grid)
     try:
         outcome = run(session, model, inputs, RunOptions(), cancel=cancel)
-    except UnsuitableError:
-        return []
+    except UnsuitableError as error:
+        raise LeftOut(f"refused by the model: {error.got}") from error
     found = label_map(outcome.volumes[card.outputs[0].key])
-    dice = overlaps(found, truth)
-    volumes, true = (volumes_ml(labels, grid.spacing) for labels in (found, truth))
-    row: dict[str, Any] = {"patient": study.patient, "visit": study.visit, "case": "+".join(inputs)}
+    dice = overlaps(found, known)
+    volumes, true = (volumes_ml(labels, grid.spacing) for labels in (found, known))
+    row: dict[str, Any] = {
+        "patient": study.patient,
+        "visit": study.visit,
+        "case": "+".join(inputs),
+        "truth": f"{study.source}: {truth}",
+    }
     for label in card.outputs[0].labels:
         if label.value in dice:
             row[f"Dice, {label.name}"] = dice[label.value]
         row[f"mL, {label.name}"] = volumes.get(label.value, 0.0)
         row[f"true mL, {label.name}"] = true.get(label.value, 0.0)
-    return [row]
+    return row
 
 
-def _inputs(card: ModelCard, study: Study) -> dict[str, Path]:
+def fits(card: ModelCard, study: Study, truth: str) -> bool:
+    """Whether a study has what the model takes and the label map, by their keys."""
+    return truth in study.labels and bool(takes(card, study))
+
+
+def takes(card: ModelCard, study: Study) -> dict[str, Path]:
     """Files by the card's keys; a model of one input takes the study's first MR image. None if one lacks."""
     found = {port.key: study.images[port.key] for port in card.inputs if port.key in study.images}
     if not found and len(card.inputs) == 1 and study.magnitudes:
@@ -67,13 +88,20 @@ def _inputs(card: ModelCard, study: Study) -> dict[str, Path]:
     return {} if lacking or len(found) < card.min_inputs else found
 
 
-def _truth(card: ModelCard, study: Study, grid: Geometry) -> LabelMap | None:
-    """The study's label map of this model's structures, on the grid of its input."""
-    known = {0, *(label.value for label in card.outputs[0].labels)}
-    for path in study.labels.values():
-        volume = io.read(path)
-        values = set(np.unique(volume.data).tolist())
-        if values <= known and values != {0}:
-            on_grid = volume.geometry.close_to(grid)
-            return label_map(volume if on_grid else resample(volume, grid, order=0))
-    return None
+def _truth(card: ModelCard, path: Path, grid: Geometry) -> LabelMap:
+    """A label map of this model's structures, on the grid of its input.
+
+    Raises:
+        LeftOut: when it is one of others, or empty.
+    """
+    volume = io.read(path)
+    values = set(np.unique(volume.data).tolist())
+    others = sorted(values - {0, *(label.value for label in card.outputs[0].labels)})
+    if others:
+        raise LeftOut(
+            "label map with other values than the model's: " + ", ".join(f"{v:g}" for v in others[:8])
+        )
+    if values == {0}:
+        raise LeftOut("empty label map")
+    on_grid = volume.geometry.close_to(grid)
+    return label_map(volume if on_grid else resample(volume, grid, order=0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,6 +94,13 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Name of a model, or a run's folder.")],
     data: Annotated[Path, typer.Option(help="Folder with manifest.csv.")],
     split: Annotated[str | None, typer.Option(help="Patients to measure a model on; by default val.")] = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Label map to hold suggestions against; by default labels."),
+    ] = None,
+    sets: Annotated[
+        str | None, typer.Option(help="Data sets to measure a model on, with commas; by default all.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the table.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -101,37 +108,42 @@ def evaluate(
     with exit_status(), interruptible() as cancel:
         from medgan_core.training import folder
 
+        wanted = {"split": split, "truth": truth, "sets": sets}
+        chosen: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
+        left_out: list[str] = []
+        told: Any
         if folder.is_run(Path(model)):
-            told, rows = _validated(Path(model), data, split, cancel)
+            told, rows = _validated(Path(model), data, chosen, cancel)
         else:
             from medgan_core import evaluation
 
             with following() as progress:
-                rows = evaluation.evaluate(
-                    model, data=data, split=split or "val", progress=progress, cancel=cancel
-                )
-            told = rows
+                found = evaluation.evaluate(model, data=data, **chosen, progress=progress, cancel=cancel)
+            told, rows, left_out = dataclasses.asdict(found), found.rows, found.reasons
         if out is not None:
             results.make_folder(out)
             (out / "evaluation.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         if as_json:
             print(json.dumps(told, indent=2))
-        else:
-            print_rows(rows, empty="No patient in this split.")
+            return
+        print_rows(rows, empty="No patient in this split.")
+        for reason in left_out:
+            print(f"Left out: {reason}")
 
 
 def _validated(
-    run: Path, data: Path, split: str | None, cancel: Callable[[], bool]
+    run: Path, data: Path, chosen: Mapping[str, str], cancel: Callable[[], bool]
 ) -> tuple[Any, list[dict[str, Any]]]:
     """A run's own validation, as JSON types and as rows."""
     from medgan_core.training.validating import validate
 
-    if split is not None:
+    if chosen:
+        options = ", ".join(f"--{key}" for key in chosen)
         raise UsageError(
             "A run is judged on the patients that its training left out",
-            expected="no --split",
-            got=split,
-            action="leave --split out, or publish the run and evaluate the model",
+            expected=f"no {options}",
+            got=", ".join(chosen.values()),
+            action=f"leave {options} out, or publish the run and evaluate the model",
         )
     with following() as progress:
         found = validate(run, data=data, progress=progress, cancel=cancel)

@@ -41,9 +41,13 @@ def prepare(case: Case, settings: Preprocess) -> Prepared:
 
 
 def heads(data: Manifest | TrainingSet, *, without: Collection[str] = ()) -> list[Study]:
-    """Studies of the brain with at least two contrasts, leaving the named patients out."""
-    return [
-        s
-        for s in data.select(coverage=("head", "brain"))
-        if s.patient not in without and len(set(s.images) & set(CONTRASTS)) >= 2
-    ]
+    """Studies to train on of which `shows_head` is true, leaving the named patients out.
+
+    Patients listed as ``test`` are left out as well: no training looks at them.
+    """
+    return [s for s in data.select() if s.split != "test" and s.patient not in without and shows_head(s)]
+
+
+def shows_head(study: Study) -> bool:
+    """Whether a study is one of the head or brain, with at least two contrasts."""
+    return study.coverage in ("head", "brain") and len(set(study.images) & set(CONTRASTS)) >= 2

@@ -30,6 +30,13 @@ def test_folds_leave_every_patient_out_once(data: Path) -> None:
     assert sum(map(len, parts)) == len({s.patient for s in studies})
 
 
+def test_no_training_on_heads_sees_a_patient_listed_as_test(data: Path) -> None:
+    listed = (data / "manifest.csv").read_text(encoding="utf-8")
+    (data / "tested.csv").write_text(listed.replace(",head,val,", ",head,test,"), encoding="utf-8")
+    tested = Manifest.load(data / "tested.csv")
+    assert {s.patient for s in heads(tested)} == {"phantom/p0", "phantom/p1"}
+
+
 def test_a_patient_in_two_splits_is_refused(data: Path, tmp_path: Path) -> None:
     text = (data / "manifest.csv").read_text(encoding="utf-8")
     for name in data.iterdir():

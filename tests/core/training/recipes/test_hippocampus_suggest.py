@@ -122,7 +122,7 @@ def test_evaluation_tells_dice_and_volumes_of_patients_left_out(
     trained: Path, data: Path, tmp_path: Path
 ) -> None:
     publishing.publish(trained, name=NAME, models=tmp_path)
-    rows = evaluate(NAME, data=data, registry=Registry([tmp_path]))
+    rows = evaluate(NAME, data=data, registry=Registry([tmp_path])).rows
     assert [row["patient"] for row in rows] == ["crops/c5", "crops/c6", "crops/c7"]
     truth = io.read(data / "c5-labels.nii.gz").data
     for value, part in ((1, "Anterior hippocampus"), (2, "Posterior hippocampus")):
@@ -146,8 +146,10 @@ def test_evaluation_leaves_out_what_the_model_is_not_for(trained: Path, tmp_path
             key = "T1" if kind == "image" else "labels"
             lines.append(f"odd,odd/{name},,{key},{kind},crop,val,CC0,{name}-{kind}.nii.gz")
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="No patient"):
+    with pytest.raises(UsageError, match="No patient") as refused:
         evaluate(NAME, data=tmp_path, registry=Registry([tmp_path / "models"]))
+    assert "1 study: refused by the model: image: voxel size: 2 x 2 x 2 mm" in refused.value.got
+    assert "other values than the model's: 7" in refused.value.got
 
 
 def test_few_labelled_patients_are_the_first_of_one_order(data: Path) -> None:
