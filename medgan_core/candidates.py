@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from medgan_core import inference, preprocess, suitability
+from medgan_core import admission, inference, preprocess
 from medgan_core.active import disagreement
 from medgan_core.card import ModelCard, Port
 from medgan_core.engine import Session
-from medgan_core.errors import MedganError, UnsuitableError, UsageError
+from medgan_core.errors import MedganError, UsageError
 from medgan_core.inference.segmentation import softmax
 from medgan_core.inference.views import SLICES
 from medgan_core.monitor import Monitor
@@ -97,7 +97,7 @@ def look(
     Raises:
         UsageError: when the model cannot be asked.
         InputError: when no model can work on the image.
-        UnsuitableError: when its voxels or its field of view are not what the model was made for.
+        UnsuitableError: when it is not what the model was made for, as for a run of the model.
         CancelledError: when cancelled.
     """
     loaded = session.model(model)
@@ -110,7 +110,8 @@ def look(
             action="choose another model",
         )
     port = asked(card)
-    _check(card, port.key, volume)
+    given = {port.key: volume}
+    admission.gated(card, given, admission.looked_at(card, given), session.model)
     ordered = [volume if one is port else None for one in card.inputs]
     presence = [one is not None for one in ordered]
     settings = replace(card.preprocess, output="share")
@@ -146,18 +147,6 @@ def _thinned(values: NDArray[np.float32]) -> NDArray[np.float32]:
     step = max(1, math.ceil((values.size / _MOST_VALUES) ** (1 / 3)))
     step += 1 - step % 2
     return values[:, ::step, ::step, ::step].copy() if step > 1 else values
-
-
-def _check(card: ModelCard, key: str, volume: Volume) -> None:
-    suitability.check_voxels(key, volume)
-    failed = [r for r in suitability.geometry_rows(card.domain, key, volume) if r.verdict == "fail"]
-    if failed:
-        raise UnsuitableError(
-            f"The image does not suit the model {card.name!r}",
-            expected="; ".join(f"{row.name}: {row.limit} {row.unit}".rstrip() for row in failed),
-            got="; ".join(f"{row.name}: {row.value} {row.unit}".rstrip() for row in failed),
-            action="choose another image or model",
-        )
 
 
 def _features(network: nn.Module, array: NDArray[np.float32], presence: Sequence[bool]) -> NDArray[Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medgan_core import alignment, completion, inference, provenance, resampling, suitability
+from medgan_core import admission, alignment, completion, inference, provenance, resampling, suitability
 from medgan_core.card import ModelCard
-from medgan_core.errors import ResourceError, UnsuitableError, UsageError
+from medgan_core.errors import ResourceError, UsageError
 from medgan_core.inference import appliers
 from medgan_core.inference.appliers import Application
 from medgan_core.monitor import Monitor, Progress
@@ -137,9 +137,9 @@ def run(
     rows: list[Row] = []
     with monitor.stage("check input", 0.15):
         ordered_inputs = {port.key: inputs[port.key] for port in card.inputs if port.key in inputs}
-        rows += _looked_at(card, ordered_inputs)
+        rows += admission.looked_at(card, ordered_inputs)
         volumes, aligned_rows = _one_grid(card, ordered_inputs, align=settings["align"])
-        gated = _suitable(session, card, volumes, rows, allow=settings["allow_unsuitable"])
+        gated = admission.gated(card, volumes, rows, session.model, allow=settings["allow_unsuitable"])
         rows += aligned_rows + gated
     given = list(volumes)
     if card.completes_with and settings.get(completion.SETTING.key, True):
@@ -177,31 +177,13 @@ def run(
     return Outcome(answer.volumes, report)
 
 
-def _looked_at(card: ModelCard, inputs: Mapping[str, Volume]) -> list[Row]:
-    """What the reader noted about each input, and the images' voxels and field of view against the card.
-
-    Raises:
-        InputError: for an input no model can work on.
-    """
-    rows: list[Row] = []
-    for key, volume in inputs.items():
-        rows += [Row(f"{key}: note", note, verdict="caution") for note in volume.notes]
-        if key in card.label_inputs:
-            suitability.check_mask(key, volume)
-            suitability.check_labels(card.input(key), volume)
-            continue
-        suitability.check_voxels(key, volume)
-        rows += suitability.geometry_rows(card.domain, key, volume)
-    return rows
-
-
 def _one_grid(
     card: ModelCard, inputs: Mapping[str, Volume], *, align: bool
 ) -> tuple[dict[str, Volume], list[Row]]:
     """Inputs on the first one's grid (but those that lie apart), with rows on what was done to get there.
 
     Raises:
-        InputError: when nothing of a mask lies on that grid.
+        InputError: when nothing of a label map lies on that grid.
     """
     rows: list[Row] = []
     if not inputs:
@@ -217,7 +199,7 @@ def _one_grid(
                 out[key] = volume
                 continue
             out[key] = resampling.resample(volume, first.geometry, order=0)
-            suitability.check_mask(key, out[key], grid_of=first_key)
+            suitability.check_label_map(key, out[key], grid_of=first_key)
             rows.append(
                 Row(f"{key}: grid", f"resampled to that of {first_key}, nearest voxel", verdict="pass")
             )
@@ -231,33 +213,6 @@ def _one_grid(
         out[key] = alignment.resample(volume, first.geometry, transform=transform)
         rows.append(Row(f"{key}: grid", f"resampled to that of {first_key}", verdict="pass"))
     return out, rows
-
-
-def _suitable(
-    session: Session, card: ModelCard, volumes: dict[str, Volume], rows: list[Row], *, allow: bool
-) -> list[Row]:
-    """Rows of the gate, which is asked unless the rows so far fail already.
-
-    Raises:
-        UnsuitableError: when a row fails, unless `allow`.
-    """
-    failed = [row for row in rows if row.verdict == "fail"]
-    gated: list[Row] = []
-    images = {key: volume for key, volume in volumes.items() if key not in card.label_inputs}
-    if card.domain.gate and images and not failed:
-        gated = suitability.gate_rows(card.domain, images, session.model(card.domain.gate).network)
-    failed += [row for row in gated if row.verdict == "fail"]
-    if failed and not allow:
-        error = UnsuitableError(
-            f"The input does not suit the model {card.name!r}",
-            expected=f"{card.domain.anatomy}, {card.domain.modality}; "
-            + "; ".join(f"{row.name}: {row.limit} {row.unit}".rstrip() for row in failed),
-            got="; ".join(f"{row.name}: {row.value} {row.unit}".rstrip() for row in failed),
-            action="choose another volume or model; to run all the same, set allow_unsuitable=true",
-        )
-        error.report = Report(tuple(rows + gated)).to_dict()
-        raise error
-    return gated
 
 
 def _completed(

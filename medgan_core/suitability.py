@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,8 +52,8 @@ def check_voxels(key: str, volume: Volume) -> None:
         )
 
 
-def check_mask(key: str, volume: Volume, *, grid_of: str = "") -> None:
-    """Refuse a label map that marks no region: any value but 0 is inside.
+def check_label_map(key: str, volume: Volume, *, grid_of: str = "") -> None:
+    """Refuse what is no label map, and one that marks nothing: any value but 0 is inside.
 
     Args:
         key: of the input.
@@ -60,19 +61,34 @@ def check_mask(key: str, volume: Volume, *, grid_of: str = "") -> None:
         grid_of: key of the image on whose grid it lies now, if it was resampled.
 
     Raises:
-        InputError: for several channels, or a mask that is empty or covers everything.
+        InputError: for several channels, values that are not whole numbers from 0 on, or 0 everywhere.
     """
-    inside = volume.data[0] != 0
-    if volume.channels == 1 and 0 < np.count_nonzero(inside) < inside.size:
-        return
-    marked = "no voxel" if not inside.any() else "every voxel"
-    where = f" on the grid of {grid_of}" if grid_of else ""
-    raise InputError(
-        f"The mask {key} marks no region",
-        expected=f"one channel in which some voxels are not 0, and some are{where}",
-        got=f"{volume.channels} channels" if volume.channels != 1 else f"{marked} is marked{where}",
-        action="draw the region in a label map of the image",
-    )
+    wrong = _no_label(volume.data)
+    if volume.channels != 1 or wrong is not None:
+        raise InputError(
+            f"The input {key} is not a label map",
+            expected="one channel of whole numbers, 0 for the background and none below it",
+            got=f"{volume.channels} channels" if volume.channels != 1 else f"the value {wrong:g}",
+            action="save the segmentation as a label map, and give that",
+        )
+    if not volume.data.any():
+        where = f" on the grid of {grid_of}" if grid_of else ""
+        raise InputError(
+            f"The label map {key} marks nothing{where}",
+            expected="at least one voxel that is not 0",
+            got="0 in every voxel",
+            action="draw the region in a label map of the image",
+        )
+
+
+def _no_label(data: NDArray[Any]) -> float | None:
+    """A value that cannot be a label; None when there is none."""
+    if data.dtype.kind in "bu":
+        return None
+    wrong = data < 0
+    if data.dtype.kind == "f":
+        wrong |= ~np.isfinite(data) | (data != np.rint(data))
+    return float(data[wrong][0]) if wrong.any() else None
 
 
 def check_labels(port: Port, volume: Volume) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +12,9 @@ import torch
 from medgan_core import candidates
 from medgan_core.engine import Session
 from medgan_core.errors import UnsuitableError, UsageError
-from medgan_core.registry import Registry
+from medgan_core.registry import CARD, SHIPPED, Registry
 from medgan_core.volume import Geometry, Volume
-from tests.models import toy_denoise, toy_suggest
+from tests.models import toy_denoise, toy_structures, toy_suggest
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +30,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return session
 
 
-def crop(spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), seed: int = 0) -> Volume:
-    """Noise over a bright half, 36 mm along each axis."""
-    shape = tuple(round(36 / side) for side in spacing)
+def crop(spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), seed: int = 0, side: float = 36.0) -> Volume:
+    """Noise over a bright half, `side` mm along each axis."""
+    shape = tuple(round(side / one) for one in spacing)
     data = 300 + 100 * np.random.default_rng(seed).normal(size=shape)
     data[: shape[0] // 2] += 400
     return Volume(np.maximum(data, 0).astype(np.float32), Geometry(shape, np.diag([*spacing, 1.0])))
@@ -66,3 +69,12 @@ def test_what_cannot_be_asked_is_refused(session: Session) -> None:
         candidates.look(session, "mr-denoise", crop())
     with pytest.raises(UnsuitableError):
         candidates.look(session, "hippocampus-suggest", crop((3.0, 3.0, 3.0)))
+
+
+def test_another_anatomy_is_refused_as_for_a_run(tmp_path: Path) -> None:
+    card = toy_structures(tmp_path)
+    gated = replace(card, domain=replace(card.domain, gate="brain-mr-gate"))
+    gated.save(tmp_path / card.name / CARD)
+    session = Session("cpu", registry=Registry([SHIPPED, tmp_path]))
+    with pytest.raises(UnsuitableError, match="looks like a head or brain"):
+        candidates.look(session, card.name, crop((2.0, 2.0, 2.0), side=120))

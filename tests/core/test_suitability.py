@@ -13,6 +13,7 @@ from medgan_core.registry import SHIPPED, Registry
 from medgan_core.suitability import (
     GATE_CLASSES,
     GATE_GRID,
+    check_label_map,
     check_labels,
     check_voxels,
     coarse,
@@ -111,3 +112,44 @@ def test_labels_the_card_does_not_name_are_refused_and_a_mask_may_have_any() -> 
         check_labels(named, volume)
     assert refused.value.got == "77"
     check_labels(named, volume.with_data(np.minimum(data, 2)))
+
+
+def _map(values: object) -> Volume:
+    data = np.asarray(values)
+    return Volume(data, Geometry(data.shape[-3:], np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.full((3, 3, 3), 2, np.int16),
+        np.eye(3)[None] * 7.0,
+        np.ones((2, 2, 2), bool),
+        np.full((2, 2, 2), 40000, np.uint16),
+    ],
+    ids=["without background", "whole numbers as floats", "mask", "large"],
+)
+def test_a_label_map_needs_no_background(data: np.ndarray) -> None:
+    check_label_map("labels", _map(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        (0.37 * np.arange(8.0).reshape(2, 2, 2), "the value 0.37"),
+        (np.array([[[0.0, np.nan]]]), "the value nan"),
+        (np.array([[[0.0, np.inf]]]), "the value inf"),
+        (np.array([[[0, -3]]]), "the value -3"),
+        (np.ones((2, 2, 2, 2), np.int16), "2 channels"),
+    ],
+    ids=["shares", "nan", "infinite", "negative", "channels"],
+)
+def test_what_is_no_label_map_is_refused_in_whole_sentences(data: np.ndarray, got: str) -> None:
+    with pytest.raises(InputError, match="is not a label map") as refused:
+        check_label_map("labels", _map(data))
+    assert refused.value.got == got
+
+
+def test_an_empty_label_map_is_refused() -> None:
+    with pytest.raises(InputError, match=r"marks nothing on the grid of T1\. Expected: at least one voxel"):
+        check_label_map("labels", _map(np.zeros((2, 2, 2))), grid_of="T1")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medgan_core import preprocess
+from medgan_core.errors import InputError
 from medgan_core.inference.appliers.application import Answer, Application, notes, voxels
 from medgan_core.inference.apply import apply
 from medgan_core.inference.views import View, Views
@@ -24,10 +25,11 @@ def fill(work: Application) -> Answer:
     input's values do not fit. What the image holds inside of the mask is not looked at.
 
     Raises:
+        InputError: when the mask leaves nothing to go by.
         MedganError: as `inference.apply` does.
     """
     image = work.first
-    mask = next(work.volumes[key].data[0] != 0 for key in work.card.label_inputs)
+    mask = _mask(work)
     (plan,) = work.plans((preprocess.SLICES,))
     with work.monitor.stage("preprocess", 0.4):
         shown = image.with_data(closed(voxels(image), mask, image, work.monitor))
@@ -56,6 +58,20 @@ def fill(work: Application) -> Answer:
         views=Views(views=(View(axis=preprocess.SLICES, plan=applied.plan),)),
         rows=(*notes(applied.notes), *_rows(mask, image)),
     )
+
+
+def _mask(work: Application) -> NDArray[np.bool_]:
+    """The region to fill, (i, j, k)."""
+    key = work.card.label_inputs[0]
+    mask = np.asarray(work.volumes[key].data[0] != 0)
+    if mask.all():
+        raise InputError(
+            f"The mask {key} covers the whole image",
+            expected="a region with something around it, which it is filled from",
+            got="a mask in which every voxel is marked",
+            action="draw a smaller region",
+        )
+    return mask
 
 
 def closed(

@@ -118,9 +118,9 @@ def test_masks_that_mark_no_region_are_refused(
     affine = mask.geometry.affine.copy()
     affine[0, 3] += 4000.0
     wrong = {
-        "no voxel is marked": oblique_head.with_data(np.zeros_like(mask.data)),
-        "every voxel is marked": oblique_head.with_data(np.ones_like(mask.data)),
-        "on the grid of image": Volume(mask.data, Geometry(mask.geometry.shape, affine)),
+        "marks nothing": oblique_head.with_data(np.zeros_like(mask.data)),
+        "covers the whole image": oblique_head.with_data(np.ones_like(mask.data)),
+        "marks nothing on the grid of image": Volume(mask.data, Geometry(mask.geometry.shape, affine)),
         "2 channels": Volume(np.concatenate([mask.data, mask.data]), mask.geometry),
     }
     for words, volume in wrong.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medgan_core.engine import Outcome, RunOptions, Session, run
-from medgan_core.errors import InputError, UsageError
+from medgan_core.errors import InputError, UnsuitableError, UsageError
 from medgan_core.registry import Registry
 from medgan_core.volume import Geometry, Volume
 from tests.models import toy_brain
@@ -115,7 +115,7 @@ def test_a_recorded_plan_gives_the_same_voxels(painter: Session, head: Volume) -
 
 
 def test_tiles_do_not_matter(painter: Session, head: Volume) -> None:
-    big = Volume(head_labels((200, 180, 3)), Geometry((200, 180, 3), np.diag([1.0, 1.0, 4.0, 1.0])))
+    big = Volume(head_labels((200, 180, 3)), Geometry((200, 180, 3), np.diag([1.0, 1.0, 8.0, 1.0])))
     outcome = painted(painter, big)
     plan = outcome.report.provenance["plan"]
     view = plan["views"][0]
@@ -145,3 +145,19 @@ def test_labels_that_have_no_meaning_are_refused(painter: Session, head: Volume)
         painted(painter, wrong)
     with pytest.raises(UsageError, match="cannot produce"):
         run(painter, MODEL, {"labels": head}, replace(RunOptions(), target="segmentation"))
+
+
+def test_a_map_on_a_grid_the_card_does_not_know_is_refused(painter: Session, head: Volume) -> None:
+    affine = head.geometry.affine.copy()
+    affine[:3, :3] *= 8
+    coarse = Volume(head.data, Geometry(head.geometry.shape, affine))
+    with pytest.raises(UnsuitableError, match="labels: voxel size"):
+        painted(painter, coarse)
+    assert painted(painter, coarse, allow_unsuitable=True).report.verdict == "fail"
+
+
+def test_a_map_without_background_is_painted(painter: Session, head: Volume) -> None:
+    i, j, k = (n // 2 for n in head.geometry.shape)
+    inner = np.where(head.data == 0, 507, head.data)[0, i - 9 : i + 9, j - 9 : j + 9, k - 5 : k + 5]
+    cut = Volume(inner, Geometry(inner.shape, head.geometry.affine))
+    assert painted(painter, cut).volumes["T1"].data.max() > 0

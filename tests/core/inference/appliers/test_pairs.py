@@ -114,7 +114,10 @@ def test_what_the_model_does_not_know_is_refused(pairs: Session) -> None:
     labels = label_map()
     with pytest.raises(InputError, match="does not know"):
         run(pairs, MODEL, {"labels": labels.with_data(labels.data + (labels.data == 2))})
-    with pytest.raises(InputError, match="too large"):
+    with pytest.raises(UnsuitableError, match="labels: voxel size"):
         run(pairs, MODEL, {"labels": label_map((80, 52, 30), 5.0)})
+    anyhow = RunOptions(settings={"allow_unsuitable": True})
+    with pytest.raises(InputError, match="too large"):
+        run(pairs, MODEL, {"labels": label_map((80, 52, 30), 5.0)}, anyhow)
     with pytest.raises(UnsuitableError):
         run(pairs, MODEL, {"reference": Volume(crop().data, Geometry((40, 52, 30), np.diag([4.0, 4, 4, 1])))})
