@@ -86,7 +86,8 @@ def adjusted(
     """A sequence with some of its parameters set by hand; those that are 0 stay as they are.
 
     An inversion time makes it an inversion recovery, a flip angle a spoiled gradient echo, an echo time
-    makes a gradient echo a spin echo.
+    makes a gradient echo a spin echo. Another repetition time alone changes the inversion time with it, so
+    that the same tissue is without signal.
 
     Args:
         drawn: the sequence to change.
@@ -96,7 +97,7 @@ def adjusted(
         flip: angle in degrees.
 
     Raises:
-        UsageError: when no sequence here has all of the parameters.
+        UsageError: when no sequence here has all of the parameters, or TR ends before the echo.
     """
     wanted = {key: value for key, value in (("tr", tr), ("te", te), ("ti", ti), ("flip", flip)) if value}
     kind = type(drawn)
@@ -115,7 +116,36 @@ def adjusted(
             got=", ".join(wanted),
             action="leave the others at 0",
         )
-    return kind(**{**asdict(base), **wanted})
+    if tr and not ti and isinstance(base, InversionRecovery):
+        wanted["ti"] = null_time(_nulled(base), tr)
+    sequence = kind(**{**asdict(base), **wanted})
+    _check(sequence)
+    return sequence
+
+
+def _check(sequence: Sequence) -> None:
+    """Raise `UsageError` unless inversion and echo happen within TR."""
+    if isinstance(sequence, SpoiledGradientEcho):
+        return
+    before, rule = sequence.te, "TE < TR"
+    if isinstance(sequence, InversionRecovery):
+        before, rule = sequence.ti + sequence.te, "TI + TE < TR"
+    if before >= sequence.tr:
+        raise UsageError(
+            f"No {_WORDS[type(sequence)]} can be so: TR ends before the echo",
+            expected=rule,
+            got=described(sequence),
+            action="change tr, te or ti; those at 0 are what is usual for the contrast",
+        )
+
+
+def _nulled(sequence: InversionRecovery) -> float:
+    """T1 in ms of the tissue without signal, by bisection: its null time grows with T1, up to TR / 2."""
+    low, high = 1.0, 1e6
+    while high > 1.0001 * low:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if null_time(middle, sequence.tr) < sequence.ti else (low, middle)
+    return low
 
 
 def described(sequence: Sequence) -> str:

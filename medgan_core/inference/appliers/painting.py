@@ -39,13 +39,13 @@ def synthesize(work: Application) -> Answer:
     labels, monitor = work.volumes[LABEL_MAP], work.monitor
     values = np.rint(labels.data[0]).astype(np.uint16)
     (plan,) = work.plans((preprocess.SLICES,))
+    scans = [_scan(work, number) for number in range(work.count)]
     made: dict[str, Volume] = {}
     rows: list[Row] = []
     remarks: tuple[str, ...] = ()
     with monitor.stage("network", 1.0):
-        for number in range(work.count):
+        for number, scan in enumerate(scans):
             begin, end = number / work.count, (number + 1) / work.count
-            scan = _scan(work, number)
             name = numbered("Sequence", number, work.count)
             rows.append(Row(name, described(scan.sequence), "ms, degrees"))
             with monitor.share(begin, begin + _PAINTED * (end - begin)):

@@ -76,3 +76,34 @@ def test_parameters_by_hand_replace_those_that_were_drawn() -> None:
 def test_parameters_that_no_sequence_has_together_are_refused() -> None:
     with pytest.raises(UsageError, match="no flip"):
         adjusted(SpinEcho(tr=500, te=12), ti=900, flip=12)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "by_hand", "rule"),
+    [
+        (SpinEcho(tr=500, te=12), {"tr": 500, "ti": 3000}, r"TI \+ TE < TR"),
+        (SpinEcho(tr=500, te=12), {"te": 500}, "TE < TR"),
+        (SpinEcho(tr=5000, te=100), {"tr": 80}, "TE < TR"),
+        (InversionRecovery(tr=9000, ti=2500, te=100), {"tr": 2550, "ti": 2500}, r"TI \+ TE < TR"),
+        (InversionRecovery(tr=9000, ti=2500, te=100), {"tr": 110}, r"TI \+ TE < TR"),
+    ],
+    ids=str,
+)
+def test_an_echo_after_the_end_of_tr_is_refused(
+    drawn: SpinEcho | InversionRecovery, by_hand: dict[str, float], rule: str
+) -> None:
+    with pytest.raises(UsageError, match=f"Expected: {rule}. Got: .*TR "):
+        adjusted(drawn, **by_hand)
+
+
+def test_a_gradient_echo_has_no_echo_time_to_fit_in() -> None:
+    assert adjusted(SpoiledGradientEcho(tr=18, flip=25), tr=5) == SpoiledGradientEcho(tr=5, flip=25)
+
+
+@pytest.mark.parametrize("tr", [1500.0, 3000.0, 12000.0])
+def test_another_tr_nulls_the_same_tissue(tr: float) -> None:
+    drawn = InversionRecovery(tr=8000, ti=null_time(4000.0, 8000.0), te=100)
+    found = adjusted(drawn, tr=tr)
+    assert isinstance(found, InversionRecovery)
+    assert found.ti == pytest.approx(null_time(4000.0, tr), rel=1e-3)
+    assert (found.tr, found.te) == (tr, 100)

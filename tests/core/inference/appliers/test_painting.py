@@ -83,6 +83,17 @@ def test_the_sequence_can_be_set_and_is_told(painter: Session, head: Volume) -> 
         painted(painter, head, "T1", ti=900.0, flip=10.0)
 
 
+def test_a_sequence_that_cannot_be_is_refused_before_anything_is_painted(
+    painter: Session, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medgan_core.inference.appliers.painting.paint", pytest.fail)
+    for target in ("T1", "FLAIR"):
+        with pytest.raises(UsageError, match="TR ends before the echo"):
+            painted(painter, head, target, tr=500.0, ti=3000.0, count=3)
+    with pytest.raises(UsageError, match="TR ends before the echo"):  # a spin echo is drawn for the last ones
+        painted(painter, head, "T1", tr=7.0, count=40)
+
+
 def test_a_sample_depends_on_seed_and_number_alone(painter: Session, head: Volume) -> None:
     two, three = painted(painter, head, count=2, seed=4), painted(painter, head, count=3, seed=4)
     assert sorted(three.volumes) == [f"{k}-00{n}" for k in ("T1", "segmentation") for n in (1, 2, 3)]
