@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import nn
@@ -35,7 +38,7 @@ class Whole:
 def prepare_whole(
     network: nn.Module, *, device: str, backend: str = "auto", precision: str = "auto"
 ) -> Whole:
-    """Bring a network onto a device.
+    """Bring a network onto a device; one without parameters computes on the CPU.
 
     Raises:
         ResourceError: when another back end or precision than torch in fp32 is asked for.
@@ -47,4 +50,25 @@ def prepare_whole(
             got=f"backend {backend}, precision {precision}",
             action="leave both at auto",
         )
-    return Whole(network=network.to(device), device=device)
+    place = device if any(True for _ in network.parameters()) else "cpu"
+    return Whole(network=network.to(place), device=place)
+
+
+@contextmanager
+def layers_told(network: nn.Module, step: Callable[[float], None]) -> Iterator[None]:
+    """Within this, `step` is told before every layer what share of the network's layers is done.
+
+    What it raises, such as `CancelledError`, ends the computation there.
+    """
+    layers = [module for module in network.modules() if not list(module.children())]
+    done = count()
+
+    def tell(*_: object) -> None:
+        step(min(1.0, next(done) / len(layers)))
+
+    handles = [layer.register_forward_pre_hook(tell) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -15,12 +15,15 @@ from medgan_core.card import IMAGE, LABEL_MAP, REFERENCE, SEGMENTATION, Grid
 from medgan_core.errors import InputError, ModelError
 from medgan_core.inference.appliers.application import Answer, Application, numbered
 from medgan_core.inference.views import Views
+from medgan_core.inference.whole import layers_told
 from medgan_core.networks.labelled_synthesizer import LabelledSynthesizer
 from medgan_core.report import Row
 from medgan_core.resampling import resample
 from medgan_core.volume import Geometry, Volume
 
 _MARGIN_MM, _LARGEST_MM = 8.0, 128
+_BIAS_MM = (1.0e-3, 1.3e-3, 1.7e-3)
+"""Half way between two voxels the one towards lower R, A, S is taken, along whatever axes a map is stored."""
 
 
 def synthesize(work: Application) -> Answer:
@@ -37,7 +40,7 @@ def synthesize(work: Application) -> Answer:
         CancelledError: when cancelled.
     """
     network, monitor = cast("LabelledSynthesizer", work.whole.network), work.monitor
-    grid, device = _grid(work), work.whole.torch_device
+    grid = _grid(work)
     labels, reference = (work.volumes.get(key) for key in (LABEL_MAP, REFERENCE))
     with monitor.stage("preprocess", 0.2), torch.no_grad():
         given = None if labels is None else _window(labels, grid, network.multiple)
@@ -45,25 +48,48 @@ def synthesize(work: Application) -> Answer:
     made: dict[str, Volume] = {}
     with monitor.stage("network", 1.0), torch.no_grad():
         for number in range(work.count):
-            shape, style = _codes(network, work, number)
-            if given is None:
-                maps = network.draw_maps(work.settings["shape"] * shape.to(device)).cpu()
-                place = _from_nothing(grid)
-            else:
-                maps = torch.from_numpy(given.data.astype(np.int64))
-                place = given.geometry
-            one_hot = functional.one_hot(maps, network.labels).movedim(-1, 1).float()
-            code = centre + work.settings["style"] * spread * style.to(device)
-            image = network(one_hot.to(device), code)[0].cpu().numpy()
-            pair = _placed(image, maps.numpy().astype(np.uint8), place, labels)
+            with (
+                monitor.share(number / work.count, (number + 1) / work.count),
+                layers_told(network, monitor.step),
+            ):
+                pair = _pair(work, number, given, centre, spread)
             for key, volume in zip((IMAGE, SEGMENTATION), pair, strict=True):
                 made[numbered(key, number, work.count)] = volume
-            monitor.step((number + 1) / work.count)
-    rows = (
+    rows = [
         Row("Label map", "drawn from the shape model" if labels is None else "as given"),
         Row("Style", "drawn" if reference is None else "of the reference"),
-    )
-    return Answer(volumes=made, views=Views(views=()), rows=rows)
+    ]
+    if labels is not None and given is not None:
+        rows += _outside(labels.geometry, given.geometry)
+    return Answer(volumes=made, views=Views(views=()), rows=tuple(rows))
+
+
+def _pair(
+    work: Application, number: int, given: Volume | None, centre: Tensor, spread: Tensor
+) -> tuple[Volume, Volume]:
+    """Image and segmentation of a sample."""
+    network, device = cast("LabelledSynthesizer", work.whole.network), work.whole.torch_device
+    shape, style = _codes(network, work, number)
+    if given is None:
+        maps = network.draw_maps(work.settings["shape"] * shape.to(device)).cpu()
+        place = _from_nothing(_grid(work))
+    else:
+        maps = torch.from_numpy(given.data.astype(np.int64))
+        place = given.geometry
+    one_hot = functional.one_hot(maps, network.labels).movedim(-1, 1).float()
+    code = centre + work.settings["style"] * spread * style.to(device)
+    image = network(one_hot.to(device), code)[0].cpu().numpy()
+    return _placed(image, maps.numpy().astype(np.uint8), place, work.volumes.get(LABEL_MAP))
+
+
+def _outside(grid: Geometry, window: Geometry) -> list[Row]:
+    """Of a grid that is larger than the window: how much of it was not computed."""
+    ones = Volume(np.ones(window.shape, dtype=np.float32), window)
+    share = float((_faded(ones, grid).data < 0.5).mean())
+    if not share:
+        return []
+    name = "Beyond the computed field of view, where the image is 0"
+    return [Row(name, round(100 * share, 1), "% of the voxels", "0", "caution")]
 
 
 def _grid(work: Application) -> Grid:
@@ -107,7 +133,8 @@ def _style(
 def _window(labels: Volume, grid: Grid, multiple: int) -> Volume:
     """The label map with the card's voxels, along R, A, S: the card's size, more where its labels need it.
 
-    A voxel of the window lies on one of the map, so a map with the same voxels is only moved.
+    A voxel of the window lies on one of the map, so a map with the same voxels is only moved. The window is
+    the same in the patient, whatever directions the map is stored along.
 
     Raises:
         InputError: when the labels reach further than the network can work on at once.
@@ -126,9 +153,12 @@ def _window(labels: Volume, grid: Grid, multiple: int) -> Volume:
             got=" x ".join(f"{side:.0f}" for side in high - low) + " mm",
             action="give one structure alone, cut out of the map",
         )
-    # A middle between two voxels is the lower one on every grid, whatever the rounding error.
-    index = np.floor(np.linalg.inv(affine) @ [*((low + high) / 2), 1.0] + 0.49)
-    return resample(labels, _around((affine @ index)[:3], size, grid, on_voxel=True), order=0)
+    middle = (low + high) / 2 - _BIAS_MM
+    index = np.rint(np.linalg.inv(affine) @ [*middle, 1.0])
+    place = _around((affine @ index)[:3], size, grid, on_voxel=True)
+    biased = place.affine.copy()
+    biased[:3, 3] -= _BIAS_MM
+    return Volume(resample(labels, Geometry(place.shape, biased), order=0).data, place)
 
 
 def _around(
@@ -154,4 +184,13 @@ def _placed(
     volume = Volume(image * np.float32(preprocess.TRANSLATED_FOREGROUND), place)
     if labels is None:
         return volume, Volume(maps, place)
-    return resample(volume, labels.geometry), labels.with_data(labels.data.astype(np.uint8))
+    return _faded(volume, labels.geometry), labels.with_data(labels.data.astype(np.uint8))
+
+
+def _faded(volume: Volume, grid: Geometry) -> Volume:
+    """On a larger grid, fading to 0 within a voxel, so that rounding decides nothing at the border."""
+    affine = volume.geometry.affine.copy()
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1)
+    i, j, k = (side + 2 for side in volume.geometry.shape)
+    data = np.pad(volume.data[0], 1)
+    return resample(Volume(data, Geometry((i, j, k), affine)), grid)

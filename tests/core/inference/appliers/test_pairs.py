@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from medgan_core.engine import RunOptions, Session, run
-from medgan_core.errors import InputError, UnsuitableError
+from medgan_core.errors import CancelledError, InputError, UnsuitableError
 from medgan_core.registry import Registry
 from medgan_core.volume import Geometry, Volume
 from tests.models import toy_pairs
@@ -85,6 +87,61 @@ def test_a_map_is_read_where_it_lies(pairs: Session) -> None:
     outer = run(pairs, MODEL, {"labels": large}).volumes["image"].data[0, 7:47, 9:61, 11:41]
     inside = labels.data[0] > 0
     np.testing.assert_allclose(outer[inside], inner[inside], rtol=1e-4)
+
+
+def stored(volume: Volume, order: tuple[int, ...], flips: tuple[int, ...]) -> Volume:
+    """The same voxels at the same places, along other axes of the file."""
+    affine = volume.geometry.affine.copy()
+    affine[:3, :3] = affine[:3, list(order)]
+    data = volume.data[0].transpose(order)
+    for axis in flips:
+        affine[:3, 3] += affine[:3, axis] * (data.shape[axis] - 1)
+        affine[:3, axis] *= -1
+    data = np.flip(data, flips)
+    return Volume(np.ascontiguousarray(data), Geometry(data.shape, affine))
+
+
+@pytest.mark.parametrize("spacing", [1.0, 0.8, 2.0])
+def test_the_directions_a_map_is_stored_along_do_not_matter(pairs: Session, spacing: float) -> None:
+    """Ties between voxels, of its middle and of coarser voxels, are broken in the patient."""
+    i, j, k = (round(side / spacing) for side in (44, 61, 37))
+    labels = label_map((i, j, k), spacing)
+    expected = run(pairs, MODEL, {"labels": labels}).volumes["image"].data[0]
+    for flips in product((False, True), repeat=3):
+        turned = tuple(axis for axis, flip in enumerate(flips) if flip)
+        for order in ((0, 1, 2), (2, 0, 1)):
+            image = run(pairs, MODEL, {"labels": stored(labels, order, turned)}).volumes["image"].data[0]
+            back = np.flip(image, turned).transpose(np.argsort(order))
+            np.testing.assert_allclose(back, expected, atol=0.5)
+
+
+def test_what_was_not_computed_is_told(pairs: Session) -> None:
+    name = "Beyond the computed field of view, where the image is 0"
+    small, large = label_map((20, 30, 20)), label_map((60, 70, 60))
+    rows = {row.name: row for row in run(pairs, MODEL, {"labels": small}).report.rows}
+    assert name not in rows
+    data = large.data[0].copy()
+    data[:, :, 30:] = 0
+    outcome = run(pairs, MODEL, {"labels": large.with_data(data)})
+    row = next(row for row in outcome.report.rows if row.name == name)
+    share = 100 * float((outcome.volumes["image"].data == 0).mean())
+    assert row.verdict == "caution"
+    assert row.value == pytest.approx(share, abs=1.0)
+    assert share > 10
+
+
+def test_cancel_is_asked_for_between_the_layers(pairs: Session) -> None:
+    seen: list[str] = []
+    asked = iter(range(1000))
+    with pytest.raises(CancelledError):
+        run(
+            pairs,
+            MODEL,
+            {},
+            progress=lambda step: seen.append(step.stage),
+            cancel=lambda: seen[-1:] == ["network"] and next(asked) > 4,
+        )
+    assert 5 <= seen.count("network") <= 7
 
 
 def test_a_fine_map_keeps_its_grid(pairs: Session) -> None:
