@@ -23,6 +23,9 @@ __all__ = ["Outcome", "RunOptions", "Session", "run"]
 
 Ready = inference.Compiled | inference.Whole
 
+_MADE_UP = "made_up"
+"""Key of a recorded plan: how inputs that were not given were made."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -142,20 +145,19 @@ def run(
         gated = admission.gated(card, volumes, rows, session.model, allow=settings["allow_unsuitable"])
         rows += aligned_rows + gated
     given = list(volumes)
-    if card.completes_with and settings.get(completion.SETTING.key, True):
-        with monitor.stage("complete inputs", 0.4):
-            volumes, made_up = _completed(session, card, volumes, settings, monitor)
-            rows += made_up
+    plan = dict(options.plan or {})
+    completed = _completed(session, card, volumes, settings, plan.pop(_MADE_UP, {}), monitor)
+    rows += completed.rows
     answer = applier.apply(
         Application(
             card=card,
             ready=compiled,
-            volumes=volumes,
+            volumes=completed.volumes,
             target=target,
             seed=options.seed,
             count=options.count,
             settings=settings,
-            views=None if options.plan is None else inference.Views.from_dict(dict(options.plan)),
+            views=inference.Views.from_dict(plan) if plan else None,
             memory_limit=session.memory_limit,
             monitor=monitor,
         )
@@ -169,7 +171,7 @@ def run(
             target=target,
             seed=options.seed,
             settings=settings,
-            plan=answer.views.to_dict(),
+            plan=answer.views.to_dict() | ({_MADE_UP: completed.plan} if completed.plan else {}),
             seconds=monitor.seconds,
         ),
     )
@@ -220,17 +222,26 @@ def _completed(
     card: ModelCard,
     volumes: dict[str, Volume],
     settings: Mapping[str, Any],
+    recorded: Mapping[str, Any],
     monitor: Monitor,
-) -> tuple[dict[str, Volume], list[Row]]:
+) -> completion.Completed:
     """The inputs, and those not given that the card's translation model can make of them."""
     name = card.completes_with
+    if not name or not settings.get(completion.SETTING.key, True):
+        return completion.Completed(volumes)
+    translator = session.registry.card(name)
+    plans = completion.recorded(dict(recorded), translator)
     shared = {key: settings[key] for key in ("allow_unsuitable", "backend", "precision")}
 
-    def translate(inputs: Mapping[str, Volume], key: str, progress: Callable[[Progress], None]) -> Volume:
-        options = RunOptions(target=key, settings=shared)
-        return run(session, name, inputs, options, progress=progress).volumes[key]
+    def translate(
+        inputs: Mapping[str, Volume], key: str, progress: Callable[[Progress], None]
+    ) -> tuple[Volume, completion.Plan]:
+        options = RunOptions(target=key, settings=shared, plan=plans.get(key))
+        made = run(session, name, inputs, options, progress=progress)
+        return made.volumes[key], made.report.provenance["plan"]
 
-    return completion.complete(card, session.registry.card(name), volumes, translate, monitor)
+    with monitor.stage("complete inputs", 0.4):
+        return completion.complete(card, translator, volumes, translate, monitor)
 
 
 def _closing_rows(card: ModelCard, ready: Ready) -> list[Row]:

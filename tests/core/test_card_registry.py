@@ -11,7 +11,8 @@ from medgan_core import registry
 from medgan_core.card import ModelCard, Port
 from medgan_core.errors import ModelError, UsageError
 from medgan_core.registry import Registry
-from tests.models import toy_denoise
+from medgan_core.training import RECIPES
+from tests.models import TRAINING, toy_denoise
 
 
 def test_a_card_survives_json(tmp_path: Path) -> None:
@@ -97,6 +98,24 @@ def test_every_shipped_model_loads_and_fits_its_budget() -> None:
         size += (model.folder / model.card.weights.file).stat().st_size
     assert {"brain-mr-translate", "mr-denoise", "brain-mr-gate"} <= set(shipped.names())
     assert size <= 32 * 2**20
+
+
+def test_shipped_cards_offer_the_settings_that_their_recipes_do() -> None:
+    shipped = Registry([registry.SHIPPED])
+    cards = [card for card in map(shipped.card, shipped.names()) if card.training.recipe in RECIPES]
+    assert len(cards) > 8
+    for card in cards:
+        written = RECIPES[card.training.recipe]().card(TRAINING)
+        assert written is not None
+        assert card.settings == written.settings, card.name
+
+
+def test_the_help_of_completion_tells_the_figures_of_its_card() -> None:
+    card = Registry([registry.SHIPPED]).card("lesion-suggest")
+    setting = next(one for one in card.settings if one.key == "complete")
+    for case in ("FLAIR alone", "FLAIR, others made up"):
+        dice = next(f.value for f in card.figures if f.name == f"Dice, {case}")
+        assert f"{dice:.2f}" in setting.help
 
 
 def test_what_a_run_can_be_asked_for_is_of_the_first_outputs_kind(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medgan_core.engine import RunOptions, Session, run
-from medgan_core.errors import CancelledError
+from medgan_core.errors import CancelledError, UsageError
 from medgan_core.monitor import Progress
-from medgan_core.registry import Registry
+from medgan_core.registry import CARD, Registry
 from medgan_core.volume import Volume
 from tests.models import toy_lesions, toy_translate
 
@@ -80,3 +84,38 @@ def test_progress_rises_and_cancel_stops_the_translation(session: Session, obliq
     with pytest.raises(CancelledError):
         run(session, NAME, {"FLAIR": oblique_head}, RunOptions(settings=FAST), told.append, cancel)
     assert told[-1].stage == "complete inputs"
+
+
+def test_a_translator_that_refuses_does_not_end_the_run(
+    session: Session, oblique_head: Volume, tmp_path: Path
+) -> None:
+    shutil.copytree(session.registry.folders[0], tmp_path, dirs_exist_ok=True)
+    card = session.registry.card("brain-mr-translate")
+    strict = replace(card, domain=replace(card.domain, spacing_mm=(0.4, 2.0)))
+    strict.save(tmp_path / card.name / CARD)
+    other = Session("cpu", registry=Registry([tmp_path]))
+    outcome = run(other, NAME, {"FLAIR": oblique_head}, RunOptions(settings=FAST))
+    row = next(row for row in outcome.report.rows if row.name == "T1 and T2: not made up")
+    assert row.verdict == "caution"
+    assert "brain-mr-translate refuses the input: FLAIR: voxel size" in str(row.value)
+    alone = uncertainty(session, {"FLAIR": oblique_head}, complete=False)
+    np.testing.assert_array_equal(outcome.volumes["uncertainty"].data, alone)
+    assert "made_up" not in outcome.report.provenance["plan"]
+
+
+def test_a_recorded_completion_is_replayed(session: Session, oblique_head: Volume) -> None:
+    first = run(session, NAME, {"FLAIR": oblique_head}, RunOptions(settings=FAST))
+    plan = json.loads(json.dumps(first.report.provenance["plan"]))
+    card = session.registry.card("brain-mr-translate")
+    made = plan["made_up"]
+    assert (made["model"], made["version"], made["sha256"]) == (card.name, "0.3.0", card.weights.sha256)
+    assert set(made["plans"]) == {"T1", "T2"}
+    again = run(session, NAME, {"FLAIR": oblique_head}, RunOptions(settings=FAST, plan=plan))
+    assert again.report.provenance["plan"] == plan
+    np.testing.assert_array_equal(again.volumes["uncertainty"].data, first.volumes["uncertainty"].data)
+    made["plans"]["T1"]["views"][0]["plan"]["backend"] = "onnxruntime"
+    with pytest.raises(UsageError, match="onnxruntime"):  # the translator was given its plan
+        run(session, NAME, {"FLAIR": oblique_head}, RunOptions(settings=FAST, plan=plan))
+    made["sha256"] = "0" * 64
+    with pytest.raises(UsageError, match="another version"):
+        run(session, NAME, {"FLAIR": oblique_head}, RunOptions(settings=FAST, plan=plan))
