@@ -14,7 +14,14 @@ from medgan_core.inference.appliers import Application
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.registry import Model, Registry
 from medgan_core.report import Report, Row
-from medgan_core.request import RunOptions, check_count, check_inputs, choose_target, resolve_settings
+from medgan_core.request import (
+    RunOptions,
+    check_count,
+    check_inputs,
+    check_seed,
+    choose_target,
+    resolve_settings,
+)
 from medgan_core.residency import Residency, default_budget
 from medgan_core.volume import Volume
 
@@ -133,6 +140,7 @@ def run(
         card = session.model(model).card
         applier = appliers.of(card)
         check_inputs(card, inputs)
+        check_seed(options.seed)
         check_count(card, options.count)
         target = choose_target(card, options.target, inputs)
         settings = resolve_settings(card, options.settings)
@@ -170,7 +178,9 @@ def run(
             inputs=given,
             target=target,
             seed=options.seed,
+            count=options.count,
             settings=settings,
+            computed={key: getattr(compiled, key) for key in ("device", "backend", "precision")},
             plan=answer.views.to_dict() | ({_MADE_UP: completed.plan} if completed.plan else {}),
             seconds=monitor.seconds,
         ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from medgan_core import __version__
 from medgan_core.card import ModelCard
+from medgan_core.numbering import sample_of
 
 _LIBRARIES = ("torch", "monai", "numpy", "openvino", "onnxruntime", "SimpleITK", "nibabel")
 
@@ -29,11 +30,16 @@ def describe(
     inputs: list[str],
     target: str,
     seed: int,
+    count: int,
     settings: dict[str, Any],
+    computed: dict[str, str],
     plan: dict[str, Any],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """Provenance of one run in plain JSON types; `synthetic` is always true."""
+    """Provenance of one run in plain JSON types; `synthetic` is always true.
+
+    `computed` has device, backend and precision of the network.
+    """
     return {
         "synthetic": True,
         "model": card.name,
@@ -44,7 +50,9 @@ def describe(
         "inputs": inputs,
         "target": target,
         "seed": seed,
+        "count": count,
         "settings": settings,
+        **computed,
         "plan": plan,
         "seconds": {stage: round(s, 4) for stage, s in seconds.items()},
         "libraries": library_versions(),
@@ -53,12 +61,19 @@ def describe(
     }
 
 
+def of_output(provenance: dict[str, Any], key: str) -> dict[str, Any]:
+    """The provenance of one result of a run: with its key, and of several samples its number from 1 on."""
+    number = sample_of(key)
+    return {**provenance, "output": key, **({} if number is None else {"sample": number})}
+
+
 def flat(provenance: dict[str, Any]) -> dict[str, str]:
     """The part that is written into image headers, as text."""
     keys = ("synthetic", "model", "version", "sha256", "task", "target", "seed", "created", "not_for")
+    told = [*keys, *(key for key in ("output", "sample") if key in provenance)]
     out = {
         f"MedGAN.{key}": str(provenance[key]).lower() if key == "synthetic" else str(provenance[key])
-        for key in keys
+        for key in told
     }
     out["MedGAN.inputs"] = ",".join(provenance["inputs"])
     return out

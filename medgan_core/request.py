@@ -50,7 +50,7 @@ ENGINE_SETTINGS = (
         "auto does what the model's card says",
     ),
 )
-"""Settings every model understands besides its own."""
+"""Settings of the engine, besides a model's own; a choice that a model does not have is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +117,21 @@ def choose_target(card: ModelCard, target: str | None, inputs: Mapping[str, obje
     return target
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that random numbers cannot start from.
+
+    Raises:
+        UsageError: when it is below 0.
+    """
+    if seed < 0:
+        raise UsageError(
+            "The seed is not valid",
+            expected="a whole number, 0 or above",
+            got=str(seed),
+            action="choose another seed",
+        )
+
+
 def check_count(card: ModelCard, count: int) -> None:
     """Refuse more than one sample of a model whose answer is one.
 
@@ -129,7 +144,9 @@ def check_count(card: ModelCard, count: int) -> None:
             f"The model {card.name!r} cannot give {count} results",
             expected="1" if most == 1 else f"1 to {most}",
             got=str(count),
-            action="leave the count out",
+            action="leave the count out"
+            if most == 1
+            else "choose a number in between; further runs with other seeds give more",
         )
 
 
@@ -137,8 +154,12 @@ def resolve_settings(card: ModelCard, given: Mapping[str, object]) -> dict[str, 
     """Every setting with its value: given ones converted and checked, others at their default.
 
     Raises:
-        UsageError: on an unknown key, a wrong type or a value out of bounds.
+        UsageError: on an unknown key, a wrong type, a value out of bounds, or a choice of the engine's that
+            this model does not have.
+        ModelError: when the model cannot be applied.
     """
+    from medgan_core.inference import appliers  # late: lists of settings need no torch
+
     known = {s.key: s for s in (*card.settings, *ENGINE_SETTINGS)}
     unknown = sorted(set(given) - set(known))
     if unknown:
@@ -148,7 +169,9 @@ def resolve_settings(card: ModelCard, given: Mapping[str, object]) -> dict[str, 
             got=", ".join(unknown),
             action="correct the settings",
         )
-    return {key: _value(s, given[key]) if key in given else s.default for key, s in known.items()}
+    values = {key: _value(s, given[key]) if key in given else s.default for key, s in known.items()}
+    appliers.of(card).check_settings(card.name, values)
+    return values
 
 
 def _value(setting: Setting, given: object) -> float | int | bool | str:

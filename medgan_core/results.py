@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medgan_core.errors import CancelledError, MedganError, ResourceError, UsageError
+from medgan_core.numbering import numbered
 
 if TYPE_CHECKING:
     from medgan_core.card import ModelCard
@@ -39,8 +40,6 @@ def names(card: ModelCard, target: str, count: int) -> list[str]:
         target: key of the wanted output.
         count: how many samples are drawn.
     """
-    from medgan_core.inference.appliers.application import numbered
-
     keys = [port.key for port in card.outputs if port.key == target or port.key not in card.targets]
     return [numbered(key, n, count) + _ENDING for key in keys for n in range(count)]
 
@@ -108,13 +107,14 @@ def write(out: Path, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str
     start = time.monotonic()
     report = outcome.report.to_dict()
     made = dict(report["provenance"])
-    told = {**provenance.flat(made), "MedGAN.provenance": json.dumps(made)}
     files = {key: f"{key}{_ENDING}" for key in outcome.volumes}
     _check_others(out, files.values())
     stale = _files(_earlier(out)) - set(files.values())
     with _drafts(out) as place:
         drafts = Path(place)
         for key, volume in outcome.volumes.items():
+            one = provenance.of_output(made, key)
+            told = {**provenance.flat(one), "MedGAN.provenance": json.dumps(one)}
             io.write(volume, drafts / files[key], metadata=told)
         took = {**seconds, "write": time.monotonic() - start}
         made["seconds"] = made["seconds"] | {stage: round(s, 4) for stage, s in took.items()}

@@ -68,11 +68,12 @@ def run(
         results.make_folder(out)
         with following() as progress:
             from medgan_core import engine
-            from medgan_core.request import check_count, check_inputs, choose_target
+            from medgan_core.request import check_count, check_inputs, check_seed, choose_target
 
             session = engine.Session(device)
             card = session.registry.card(model)
             check_inputs(card, paths)
+            check_seed(seed)
             check_count(card, count)
             target = choose_target(card, target, paths)
             results.check_folder(out, results.names(card, target, count), paths.values())

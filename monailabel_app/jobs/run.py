@@ -13,7 +13,7 @@ from medgan_core import engine, io, provenance
 from medgan_core.card import ModelCard
 from medgan_core.errors import CancelledError, UnsuitableError
 from medgan_core.monitor import Progress
-from medgan_core.request import check_inputs, choose_target, resolve_settings
+from medgan_core.request import check_count, check_inputs, check_seed, choose_target, resolve_settings
 from monailabel_app.jobs.work import Channel, Results, Study, Work, write_report
 
 # Shares of a run's time that reading and writing take beside the engine.
@@ -79,11 +79,16 @@ class Run(Work):
         except UnsuitableError as error:
             write_report(folder, {"verdict": "fail", **(error.report or {}), "error": error.to_dict()})
             raise
-        metadata = provenance.flat(outcome.report.provenance)
+        made = outcome.report.provenance
         tell("write", 1 - _WRITE)
         with ThreadPoolExecutor() as pool:
             written = {
-                key: pool.submit(io.write, volume, folder / f"{key}{self.suffix}", metadata=metadata)
+                key: pool.submit(
+                    io.write,
+                    volume,
+                    folder / f"{key}{self.suffix}",
+                    metadata=provenance.flat(provenance.of_output(made, key)),
+                )
                 for key, volume in outcome.volumes.items()
             }
         files = {key: path.result().name for key, path in written.items()}
@@ -96,9 +101,11 @@ def checked(card: ModelCard, run: Run) -> Run:
     """The run with its target named, after everything that can be checked without the voxels was checked.
 
     Raises:
-        UsageError: when inputs, target or settings do not fit the card.
+        UsageError: when inputs, target, seed, count or settings do not fit the card.
     """
     check_inputs(card, run.inputs)
+    check_seed(run.seed)
+    check_count(card, run.count)
     resolve_settings(card, run.settings)
     return replace(run, target=choose_target(card, run.target, run.inputs))
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -51,6 +52,14 @@ def outcome(*keys: str, value: int = 1) -> Outcome:
 
 def listed(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def header(path: Path) -> dict[str, str]:
+    """What a file says of itself."""
+    told: dict[str, str] = json.loads(
+        nibabel.load(path).header.extensions[0].get_content().decode().rstrip("\0")
+    )
+    return told
 
 
 def crop(path: Path) -> Path:
@@ -139,3 +148,40 @@ def test_what_appears_during_a_run_is_refused_as_well(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").touch()
     with pytest.raises(UsageError, match="no run of medgan"):
         results.write(tmp_path, outcome("a"), {})
+
+
+def test_every_file_says_which_sample_it_is(tmp_path: Path) -> None:
+    assert medgan("run", MODEL, "--out", tmp_path, "--count", 2, "--device", "cpu").exit_code == 0
+    for number in (1, 2):
+        told = header(tmp_path / f"segmentation-00{number}.nii.gz")
+        assert (told["MedGAN.output"], told["MedGAN.sample"]) == (f"segmentation-00{number}", str(number))
+        assert json.loads(told["MedGAN.provenance"])["sample"] == number
+    made = json.loads((tmp_path / "report.json").read_text())["provenance"]
+    assert made["count"] == 2
+    assert (made["device"], made["backend"], made["precision"]) == ("cpu", "torch", "fp32")
+    assert medgan("run", MODEL, "--out", tmp_path).exit_code == 0
+    assert "MedGAN.sample" not in header(tmp_path / "image.nii.gz")
+
+
+def test_what_a_model_does_anyway_may_be_asked_for(tmp_path: Path) -> None:
+    asked = [part for key in ("views=1", "backend=torch", "precision=fp32") for part in ("--set", key)]
+    assert medgan("run", MODEL, "--out", tmp_path, *asked).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("--seed", -1), "0 or above"),
+        (("--count", 65), "1 to 64"),
+        (("--set", "views=3"), "views=auto"),
+        (("--set", "backend=openvino"), "backend=auto"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_refused_in_words(
+    tmp_path: Path, change: tuple[object, ...], words: str
+) -> None:
+    result = medgan("run", MODEL, "--out", tmp_path, *change)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "leave the count out" not in result.stderr

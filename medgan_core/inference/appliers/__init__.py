@@ -30,8 +30,8 @@ APPLIERS: dict[str, Applier] = {
     "patch-anomaly": Applier(anomalies.find),
     "slab-painter": Applier(painting.synthesize),
     "slab-restorer": Applier(restored.compare),
-    "slab-segmenter": Applier(segments.suggest),
-    "slab-unet": Applier(slabs.predict),
+    "slab-segmenter": Applier(segments.suggest, views=True),
+    "slab-unet": Applier(slabs.predict, views=True),
     "slice-refiner": Applier(thick_slices.refine),
 }
 """By the name of the network."""

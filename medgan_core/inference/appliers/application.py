@@ -100,15 +100,33 @@ class Applier:
     Args:
         apply: from the inputs to the answer.
         slabs: the network is one of slabs, which back ends, plan and tiles are for; else it is a `Whole`.
+        views: it looks along as many axes as the setting ``views`` says.
     """
 
     apply: Callable[[Application], Answer]
     slabs: bool = True
+    views: bool = False
 
+    def check_settings(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Refuse settings of the engine that leave this applier as it is.
 
-def numbered(key: str, number: int, count: int) -> str:
-    """The key of one sample of an output: ``image`` of a single one, else ``image-001`` and so on."""
-    return key if count == 1 else f"{key}-{number + 1:03d}"
+        Args:
+            name: of the model.
+            settings: with their values.
+
+        Raises:
+            UsageError: naming those that are neither ``auto`` nor what it does anyway.
+        """
+        always = {} if self.slabs else {"backend": "torch", "precision": "fp32"}
+        always |= {} if self.views else {"views": "1"}
+        wrong = {key: only for key, only in always.items() if settings[key] not in ("auto", only)}
+        if wrong:
+            raise UsageError(
+                f"The model {name!r} leaves no choice of {' and '.join(wrong)}",
+                expected=", ".join(f"{key}=auto or {only}" for key, only in wrong.items()),
+                got=", ".join(f"{key}={settings[key]}" for key in wrong),
+                action="leave these settings out",
+            )
 
 
 def notes(texts: Sequence[str]) -> list[Row]:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from medgan_core import preprocess
 from medgan_core.card import LABEL_MAP, SEGMENTATION
-from medgan_core.inference.appliers.application import Answer, Application, notes, numbered
+from medgan_core.inference.appliers.application import Answer, Application, notes
 from medgan_core.inference.apply import apply
 from medgan_core.inference.plan import Plan
 from medgan_core.inference.views import View, Views
+from medgan_core.numbering import numbered
 from medgan_core.physics.mr_signal import Contrast, adjusted, described
 from medgan_core.physics.painting import Scan, paint, white_noise
 from medgan_core.physics.simulation import Head, tissue_map

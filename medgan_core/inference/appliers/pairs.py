@@ -13,10 +13,11 @@ from torch.nn import functional
 from medgan_core import preprocess
 from medgan_core.card import IMAGE, LABEL_MAP, REFERENCE, SEGMENTATION, Grid
 from medgan_core.errors import InputError, ModelError
-from medgan_core.inference.appliers.application import Answer, Application, numbered
+from medgan_core.inference.appliers.application import Answer, Application
 from medgan_core.inference.views import Views
 from medgan_core.inference.whole import layers_told
 from medgan_core.networks.labelled_synthesizer import LabelledSynthesizer
+from medgan_core.numbering import numbered
 from medgan_core.report import Row
 from medgan_core.resampling import resample
 from medgan_core.volume import Geometry, Volume

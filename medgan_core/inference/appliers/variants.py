@@ -14,9 +14,10 @@ from torch import Tensor
 from medgan_core import preprocess
 from medgan_core.card import LABEL_MAP, SEGMENTATION
 from medgan_core.foreground import foreground, percentile_scale
-from medgan_core.inference.appliers.application import Answer, Application, numbered, voxels
+from medgan_core.inference.appliers.application import Answer, Application, voxels
 from medgan_core.inference.views import Views
 from medgan_core.monitor import Monitor
+from medgan_core.numbering import numbered
 from medgan_core.physics.acquisition import Pose, jerked, measured, toned
 from medgan_core.physics.knot_field import KnotField
 from medgan_core.report import Row

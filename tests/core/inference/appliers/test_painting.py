@@ -79,6 +79,8 @@ def test_the_sequence_can_be_set_and_is_told(painter: Session, head: Volume) -> 
     assert row.value == "inversion recovery, TR 9000, TI 2500, TE 100"
     short = painted(painter, head, "FLAIR", tr=9000.0, ti=150.0, te=100.0)
     assert inside(short, head, "FLAIR", 24) > 3 * inside(nulled, head, "FLAIR", 24)
+    with pytest.raises(UsageError, match="views=auto"):  # slices are looked at along one axis
+        painted(painter, head, "T1", views="3")
     with pytest.raises(UsageError, match="no flip"):
         painted(painter, head, "T1", ti=900.0, flip=10.0)
 
