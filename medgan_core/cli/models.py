@@ -7,14 +7,17 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medgan_core import results
 from medgan_core.cli.command import Device, Json, Settings, exit_status, pairs
-from medgan_core.cli.console import following, interruptible, print_report, print_rows
-from medgan_core.errors import MedganError, UsageError
+from medgan_core.cli.console import following, interruptible, print_error, print_report, print_rows
+from medgan_core.errors import MedganError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from medgan_core.card import ModelCard
 
 Name = Annotated[str, typer.Argument(help="Name of a model (see: medgan models).")]
 
@@ -28,24 +31,45 @@ def register(app: typer.Typer) -> None:
 def models(as_json: Json = False) -> None:
     """List the models that are installed."""
     with exit_status():
-        from medgan_core.registry import Registry
-
-        registry = Registry()
-        cards = [registry.card(name) for name in registry.names()]
+        cards, damaged = _cards()
         if as_json:
             print(json.dumps([card.to_dict() for card in cards], indent=2))
-            return
-        rows = [
-            {
-                "model": card.name,
-                "version": card.version,
-                "task": card.task,
-                "takes": ", ".join(port.key for port in card.inputs),
-                "gives": ", ".join(port.key for port in card.outputs),
-            }
-            for card in cards
-        ]
-        print_rows(rows, empty="No model is installed.")
+        else:
+            _print_cards(cards)
+        for error in damaged:
+            print_error(error)
+        if damaged:
+            raise typer.Exit(ModelError.exit_status)
+
+
+def _cards() -> tuple[list[ModelCard], list[ModelError]]:
+    """Cards of all models, and for those that cannot be read the reason with their folder."""
+    from medgan_core.registry import Registry
+
+    registry = Registry()
+    cards, damaged = [], []
+    for name in registry.names():
+        try:
+            cards.append(registry.card(name))
+        except ModelError as error:
+            what = f"The model in {registry.folder(name)} has a damaged card"
+            damaged.append(ModelError(what, expected=error.expected, got=error.got, action=error.action))
+    return cards, damaged
+
+
+def _print_cards(cards: list[ModelCard]) -> None:
+    """A table of models."""
+    rows = [
+        {
+            "model": card.name,
+            "version": card.version,
+            "task": card.task,
+            "takes": ", ".join(port.key for port in card.inputs),
+            "gives": ", ".join(port.key for port in card.outputs),
+        }
+        for card in cards
+    ]
+    print_rows(rows, empty="No model is installed.")
 
 
 def run(

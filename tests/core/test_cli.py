@@ -160,9 +160,22 @@ def test_damaged_model_is_a_failure(models, head, tmp_path):
     assert reason(result, tmp_path / "o")["code"] == "model"
 
 
-def test_a_verb_that_breaks_is_a_failure_in_words(monkeypatch, models):
+def test_a_damaged_card_is_named_and_hides_no_other_model(models):
+    folder = Path(os.environ["MEDGAN_MODELS"]) / "mr-denoise"
+    for content in (b"\xff", b"{}"):
+        (folder / "card.json").write_bytes(content)
+        result = medgan("models")
+        assert result.exit_code == 4
+        assert "brain-mr-translate" in result.stdout
+        assert str(folder) in result.stderr
+        assert "Traceback" not in result.stderr
+        cards = json.loads(medgan("models", "--json").stdout)
+        assert [card["name"] for card in cards] == ["brain-mr-translate"]
+
+
+def test_a_verb_that_breaks_is_a_failure_in_words(models, head, tmp_path):
     (Path(os.environ["MEDGAN_MODELS"]) / "mr-denoise" / "card.json").write_bytes(b"\xff")
-    result = medgan("models")
+    result = medgan("run", "mr-denoise", "--input", f"image={head}", "--out", tmp_path / "o")
     assert result.exit_code == 4
     assert "card" in result.stderr
     assert "Traceback" not in result.stderr
