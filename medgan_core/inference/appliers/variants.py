@@ -31,6 +31,7 @@ _GAMMA, _GAIN = 0.4, 0.3
 _JERKS = (2, 6)
 _SLAB = 8
 _PERCENTILE = 99.5
+_UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,11 @@ class Variant:
             noise=share["noise"] / 100,
         )
 
+    @property
+    def unchanged(self) -> bool:
+        """Every effect is off."""
+        return str(self) == _UNCHANGED
+
     def __str__(self) -> str:
         """What a person should know of it."""
         parts = [f"deformed by up to {self.deformation:.2g} mm"] if self.deformation else []
@@ -87,7 +93,7 @@ class Variant:
         if any(self.voxel_mm):
             parts.append("voxels at least " + " x ".join(f"{side:.2g}" for side in self.voxel_mm) + " mm")
         parts += [f"noise of {100 * self.noise:.2g} %"] if self.noise else []
-        return ", ".join(parts) or "unchanged"
+        return ", ".join(parts) or _UNCHANGED
 
 
 _STRENGTHS = ("deformation", "scanner", "bias", "motion", "pixel_mm", "slice_mm", "noise")
@@ -96,7 +102,8 @@ _STRENGTHS = ("deformation", "scanner", "bias", "motion", "pixel_mm", "slice_mm"
 def vary(work: Application) -> Answer:
     """As many variants as asked for, on the image's grid; a label map is deformed with its image.
 
-    Sample n is a function of the inputs, the settings, the seed and n.
+    Sample n is a function of the inputs, the settings, the seed and n. With every effect off it is the image
+    as given, voxel by voxel; else it is float32, with 0 for what is negative.
 
     Raises:
         CancelledError: when cancelled.
@@ -107,22 +114,35 @@ def vary(work: Application) -> Answer:
     source = np.ascontiguousarray(preprocess.orient(voxels(image), axes, flips))
     carried = None if labels is None else preprocess.orient(labels.data[0], axes, flips)
     scale = percentile_scale(source, foreground(source), _PERCENTILE)
-    answer, rows = {}, []
+    answer, rows, changed = {}, [], False
     with work.monitor.stage("vary", 1.0):
         for number in range(work.count):
             variant = Variant.draw(np.random.default_rng((work.seed, number)), work.settings)
-            with work.monitor.share(number / work.count, (number + 1) / work.count):
-                shown, mapped = deformed(source / np.float32(scale), carried, spacing, variant, work.monitor)
-                made = scanned(torch.from_numpy(shown), spacing, variant, work.monitor).numpy()
-            result = np.empty(image.geometry.shape, dtype=np.float32)
-            preprocess.orient(result, axes, flips)[...] = made * np.float32(scale)
-            answer[numbered(work.target, number, work.count)] = image.with_data(result)
+            rows.append(Row(numbered("Variant", number, work.count), str(variant)))
+            made, mapped = image, carried
+            if not variant.unchanged:
+                with work.monitor.share(number / work.count, (number + 1) / work.count):
+                    shown, mapped = deformed(
+                        source / np.float32(scale), carried, spacing, variant, work.monitor
+                    )
+                    shown = scanned(torch.from_numpy(shown), spacing, variant, work.monitor).numpy()
+                result = np.empty(image.geometry.shape, dtype=np.float32)
+                preprocess.orient(result, axes, flips)[...] = shown * np.float32(scale)
+                made, changed = image.with_data(result), True
+            answer[numbered(work.target, number, work.count)] = made
             if labels is not None and mapped is not None:
                 placed = np.empty(labels.geometry.shape, dtype=mapped.dtype)
                 preprocess.orient(placed, axes, flips)[...] = mapped
                 answer[numbered(SEGMENTATION, number, work.count)] = image.with_data(placed)
-            rows.append(Row(numbered("Variant", number, work.count), str(variant)))
-    return Answer(volumes=answer, views=Views(views=()), rows=tuple(rows))
+    return Answer(volumes=answer, views=Views(views=()), rows=(*rows, *_negative(source, changed)))
+
+
+def _negative(source: NDArray[np.float32], changed: bool) -> list[Row]:
+    """How many voxels of the image were set to 0 because magnitudes are not negative."""
+    share = 100 * float((source < 0).mean())
+    if not changed or not share:
+        return []
+    return [Row("Negative voxels, set to 0", float(f"{share:.3g}"), "% of the image", "0", "caution")]
 
 
 def deformed(

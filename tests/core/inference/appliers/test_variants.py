@@ -36,9 +36,25 @@ def shells(volume: Volume) -> Volume:
 def test_with_every_effect_off_the_volume_stays(shipped: Session, oblique_head: Volume) -> None:
     outcome = varied(shipped, oblique_head, shells(oblique_head))
     assert outcome.volumes["image"].geometry is oblique_head.geometry
-    np.testing.assert_allclose(outcome.volumes["image"].data, oblique_head.data, rtol=1e-5)
+    np.testing.assert_array_equal(outcome.volumes["image"].data, oblique_head.data)
     np.testing.assert_array_equal(outcome.volumes["segmentation"].data, shells(oblique_head).data)
     assert outcome.report.rows[-1 - len(shipped.registry.card(MODEL).limits)].value == "unchanged"
+
+
+def test_negative_voxels_stay_where_nothing_changes_and_are_told_elsewhere(
+    shipped: Session, oblique_head: Volume
+) -> None:
+    scored = oblique_head.with_data((oblique_head.data - oblique_head.data.mean()) / oblique_head.data.std())
+    name = "Negative voxels, set to 0"
+    same = varied(shipped, scored, count=2)
+    np.testing.assert_array_equal(same.volumes["image-002"].data, scored.data)
+    assert name not in {row.name for row in same.report.rows}
+    outcome = varied(shipped, scored, noise=1.0)
+    row = next(row for row in outcome.report.rows if row.name == name)
+    assert row.value == pytest.approx(100 * float((scored.data < 0).mean()), rel=0.01)
+    assert row.verdict == "caution"
+    assert outcome.volumes["image"].data.min() >= 0
+    assert name not in {row.name for row in varied(shipped, oblique_head, noise=1.0).report.rows}
 
 
 @pytest.mark.parametrize(
