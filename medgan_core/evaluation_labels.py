@@ -48,9 +48,13 @@ def measure(
         LeftOut: when the study lacks an input or such a label map, or the model refuses it.
     """
     card = session.registry.card(model)
-    if not fits(card, study, truth):
-        raise LeftOut(f"no label map {truth}" if takes(card, study) else "no image that the model takes")
-    inputs = {key: io.read(path) for key, path in takes(card, study).items()}
+    paths = takes(card, study)
+    if not paths:
+        raise LeftOut("no image that the model takes")
+    if truth not in study.labels:
+        others = f", only {', '.join(study.labels)}" if study.labels else ""
+        raise LeftOut(f"no label map {truth}{others}")
+    inputs = {key: io.read(path) for key, path in paths.items()}
     grid = next(iter(inputs.values())).geometry
     known = _truth(card, study.labels[truth], grid)
     try:

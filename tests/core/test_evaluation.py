@@ -69,7 +69,7 @@ def test_a_truth_that_could_be_of_several_sets_must_be_named(lesions: tuple[Path
     with pytest.raises(UsageError, match="several data sets") as refused:
         evaluate("lesion-suggest", truth="lesion", **given)
     assert refused.value.got == "ms, tumours"
-    with pytest.raises(UsageError, match="No patient"):  # a label map of another key is no truth
+    with pytest.raises(UsageError, match="2 studies: no label map labels, only lesion"):
         evaluate("lesion-suggest", sets="ms", **given)
     found = evaluate("lesion-suggest", truth="lesion", sets="ms,bare", **given)
     assert [(row["patient"], row["truth"]) for row in found.rows] == [
