@@ -27,13 +27,14 @@ def looked_at(card: ModelCard, inputs: Mapping[str, Volume]) -> list[Row]:
     rows: list[Row] = []
     for number, (key, volume) in enumerate(inputs.items()):
         rows += [Row(f"{key}: note", note, verdict="caution") for note in volume.notes]
-        if key in card.label_inputs:
+        labels = key in card.label_inputs
+        if labels:
             suitability.check_label_map(key, volume)
             suitability.check_labels(card.input(key), volume)
         else:
             suitability.check_voxels(key, volume)
-        if number == 0 or key not in card.label_inputs:
-            rows += suitability.geometry_rows(card.domain, key, volume)
+        if number == 0 or not labels:
+            rows += suitability.geometry_rows(card.domain, key, volume, labels=labels)
     return rows
 
 

@@ -110,11 +110,20 @@ def check_labels(port: Port, volume: Volume) -> None:
     )
 
 
-def geometry_rows(domain: Domain, key: str, volume: Volume) -> list[Row]:
-    """Spacing and field of view against the card's limits."""
+def geometry_rows(domain: Domain, key: str, volume: Volume, *, labels: bool = False) -> list[Row]:
+    """Spacing and field of view against the card's limits.
+
+    Args:
+        domain: of the card.
+        key: of the input.
+        volume: the input.
+        labels: it is a label map, whose field of view may be larger where nothing is labelled.
+    """
     spacing, extent = volume.geometry.spacing, volume.geometry.extent
     low, high = domain.spacing_mm
     near, far = domain.extent_mm
+    if labels:
+        extent = _labelled(volume, near)
     rows = [
         Row(
             f"{key}: voxel size",
@@ -139,6 +148,17 @@ def geometry_rows(domain: Domain, key: str, volume: Volume) -> list[Row]:
             Row(name, round(ratio, 2), "times the pixels' side", limit, _within((ratio,), least, most))
         )
     return rows
+
+
+def _labelled(volume: Volume, least: float) -> tuple[float, float, float]:
+    """Sides in mm of the box around all labels: `least` where they are smaller, and none beyond the grid."""
+    sides = []
+    for axis, (side, spacing) in enumerate(zip(volume.geometry.extent, volume.geometry.spacing, strict=True)):
+        there = np.flatnonzero(np.any(volume.data[0], axis=tuple({0, 1, 2} - {axis})))
+        box = spacing * (there[-1] - there[0] + 1) if len(there) else 0.0
+        sides.append(min(side, max(float(box), least)))
+    i, j, k = sides
+    return i, j, k
 
 
 def _within(values: tuple[float, ...], low: float, high: float) -> Verdict:

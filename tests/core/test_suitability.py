@@ -153,3 +153,15 @@ def test_what_is_no_label_map_is_refused_in_whole_sentences(data: np.ndarray, go
 def test_an_empty_label_map_is_refused() -> None:
     with pytest.raises(InputError, match=r"marks nothing on the grid of T1\. Expected: at least one voxel"):
         check_label_map("labels", _map(np.zeros((2, 2, 2))), grid_of="T1")
+
+
+def test_a_label_map_may_have_nothing_around_its_labels_but_not_labels_beyond_the_field_of_view() -> None:
+    grid = Geometry((200, 60, 60), np.diag([2.0, 2.0, 2.0, 1.0]))
+    small, large = np.zeros((2, *grid.shape), np.uint8)
+    small[90:100, 20:40, 20:40] = 1
+    large[:, 20:40, 20:40] = 1
+    domain = replace(DOMAIN, extent_mm=(60.0, 150.0))
+    found = [geometry_rows(domain, "labels", Volume(x, grid), labels=True)[1] for x in (small, large)]
+    assert [row.value for row in found] == ["60 x 60 x 60", "400 x 60 x 60"]
+    assert [row.verdict for row in found] == ["pass", "fail"]
+    assert geometry_rows(domain, "labels", Volume(small, grid))[1].verdict == "fail"
