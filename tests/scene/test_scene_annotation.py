@@ -9,13 +9,14 @@ import pytest
 import slicer.util
 from local_server import LocalServer
 from MedGANLib import segments
-from MedGANLib.annotate_panel import STORED
 from MedGANLib.client import Client
-from MedGANLib.logic import ijk_to_ras
+from MedGANLib.grids import ijk_to_ras
 from MedGANLib.site import Site
+from MedGANLib.stored import STORED
 
 from medgan_core import io
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
+from medgan_core.volume import Geometry, Volume
 from tests.crops import write_crops
 from tests.models import toy_pairs
 from tests.scene.conftest import wait_until
@@ -28,8 +29,15 @@ PARTS = {"Anterior hippocampus", "Posterior hippocampus"}
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
-    """Labelled crops: ``c0-T1.nii.gz`` and ``c0-labels.nii.gz`` to ``c5``."""
-    return write_crops(tmp_path_factory.mktemp("crops"), train=6, val=0)
+    """Labelled crops: ``c0-T1.nii.gz`` and ``c0-labels.nii.gz`` to ``c5``; those of c0 are left-handed."""
+    folder = write_crops(tmp_path_factory.mktemp("crops"), train=6, val=0)
+    for path in folder.glob("c0-*"):
+        right = io.read(path)
+        shape = right.geometry.shape
+        matrix = np.diag([-1.0, 1.0, 1.0, 1.0])
+        matrix[0, 3] = shape[0] - 1
+        io.write(Volume(right.data[:, ::-1].copy(), Geometry(shape, matrix)), path)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +147,7 @@ def test_a_suggestion_is_corrected_and_submitted_and_the_next_case_comes(
     panel.ui.submitButton.click()
     assert "final label of c0" in finished(panel, panel.annotation)
     assert list(stored(site, "c0", labels=True)) == ["final"]
+    check_the_stored_label(site, "c0", crops / "c0-labels.nii.gz", crops / "from-the-store.nrrd")
     grab(panel, pictures / "panel-15-label.png")
     panel.ui.strategySelector.setCurrentIndex(names.index("epistemic"))
     panel.ui.nextButton.click()
@@ -232,12 +241,11 @@ def test_a_model_that_cannot_be_tuned_says_so(panel, site):
     assert not panel.ui.tuneBar.isVisibleTo(panel.parent)
 
 
-def test_the_label_in_the_store_is_what_was_drawn(site, crops, tmp_path):
-    path = Site(Client(site).connection)._connection.open(
-        "GET", "/datastore/label", params={"label": "c1", "tag": "final"}
-    )
-    file = tmp_path / "c1.nii.gz"
-    with path as answer:
+def check_the_stored_label(site, image, truth, file):
+    """The stored label of an image is that of a file, voxel by voxel, on the same grid."""
+    asked = {"label": image, "tag": "final"}
+    with Client(site).connection.open("GET", "/datastore/label", params=asked) as answer:
         file.write_bytes(answer.content)
-    truth = io.read(crops / "c1-labels.nii.gz")
-    assert np.array_equal(io.read(file).data, truth.data)
+    label, truth = io.read(file), io.read(truth)
+    assert np.array_equal(label.data, truth.data)
+    assert label.geometry.close_to(truth.geometry, tolerance_mm=1e-3)

@@ -7,7 +7,8 @@ import pytest
 import slicer.util
 from headless import vtk_image
 from MedGANLib import segments
-from MedGANLib.logic import SceneLogic, copy_geometry, ijk_to_ras
+from MedGANLib.grids import copy_geometry, ijk_to_ras
+from MedGANLib.logic import SceneLogic
 from MedGANLib.results import Request, load_results
 from MedGANLib.trust import trust_range
 from MedGANLib.view import SceneView

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
-from MedGANLib.logic import SceneLogic, ijk_to_ras, same_grid
+from MedGANLib.grids import ijk_to_ras, same_grid
+from MedGANLib.logic import SceneLogic
 from MedGANLib.results import Request, load_results
 from MedGANLib.trust import color_node, trust_range
 from MedGANLib.view import SceneView

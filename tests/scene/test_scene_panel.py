@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 import vtk
 from local_server import free_port
-from MedGANLib.logic import copy_geometry, ijk_to_ras
+from MedGANLib.grids import copy_geometry, ijk_to_ras
 from vtk.util import numpy_support
 
 from tests.scene import slicer_adapter

@@ -7,14 +7,10 @@ import uuid
 
 from slicer.i18n import tr as _
 
-from MedGANLib import segments, texts
+from MedGANLib import segments, stored, texts
 from MedGANLib.chore import Chore
 from MedGANLib.form import fill, node_selector
 from MedGANLib.segments import SEGMENTATION
-
-STORED = "MedGAN.StoredImage"
-"""Attribute of a volume node: its id in the server's store; with it `STORED_AT`, the server's address."""
-STORED_AT = "MedGAN.StoredAt"
 
 
 class AnnotatePanel:
@@ -96,15 +92,18 @@ class AnnotatePanel:
         """
         segmentation = self.selector.currentNode()
         image = segments.image_of(segmentation)
-        stored = _stored(image, access)
-        name = stored or "case-" + uuid.uuid4().hex[:8]
+        known = stored.name_of(image, access)
+        name = known or "case-" + uuid.uuid4().hex[:8]
         about = {"model": segmentation.GetAttribute("MedGAN.Model") or "", "corrected": True}
 
         def arguments(folder):
             values = None if segments.is_told(segmentation) else labels
-            path = self._logic.export(segmentation, folder, "label", reference=image, labels=values)
+            grid = stored.grid_of(image)
+            path = self._logic.export(
+                segmentation, folder, "label", reference=image, labels=values, grid=grid
+            )
             found = ["--label", path, "--image", name, "--about", json.dumps(about)]
-            return found if stored else [*found, "--image-file", self._logic.export(image, folder, "image")]
+            return found if known else [*found, "--image-file", self._logic.export(image, folder, "image")]
 
         self._chore.start(
             access,
@@ -127,12 +126,10 @@ class AnnotatePanel:
         if not event["image"]:
             self._chore.say(texts.marked(texts.GREEN, _("Every image of the store has a label.")))
             return
-        node = self._logic.load(event["file"], event["image"], None)
-        _note_stored(node, event["image"], access)
-        self._on_image(node)
+        self._on_image(stored.load(self._logic, event["file"], event["image"], access))
 
     def _submitted(self, image, name, access):
-        _note_stored(image, name, access)
+        stored.note(image, name, access)
         said = _("Stored as the final label of {name}.").format(name=name)
         self._chore.say(texts.marked(texts.GREEN, said))
 
@@ -147,19 +144,9 @@ class AnnotatePanel:
             return _(
                 "This segmentation is drawn on no volume: choose its source volume in the Segment Editor."
             )
-        if _stored(image, access):
-            return _("Will be the label of the stored image {name}.").format(name=_stored(image, access))
+        known = stored.name_of(image, access)
+        if known:
+            return _("Will be the label of the stored image {name}.").format(name=known)
         return _(
             "{name} is not in the server's store: Submit stores the volume there too, under a new name."
         ).format(name=image.GetName())
-
-
-def _note_stored(node, name, access):
-    node.SetAttribute(STORED, name)
-    node.SetAttribute(STORED_AT, access.server)
-
-
-def _stored(node, access):
-    """The id of a volume in this server's store, or an empty string."""
-    here = access is not None and node.GetAttribute(STORED_AT) == access.server
-    return (node.GetAttribute(STORED) or "") if here else ""

@@ -1,7 +1,7 @@
 """What the module does with the MRML scene, without any window: export, candidates, settings, results.
 
-Conventions: MRML matrices map voxel (i, j, k) to RAS mm; a result takes its matrix from the node it was
-made from, never from a file. MRML is touched from the main thread only.
+A result takes its matrix from the node it was made from, never from a file. MRML is touched from the main
+thread only.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 
 import slicer
-import vtk
 
 from MedGANLib import contrasts, segments
+from MedGANLib.grids import copy_geometry, ijk_to_ras, same_grid, turn_slices_onto
 from MedGANLib.segments import LABEL_MAP, SEGMENTATION
 
 MODULE = "MedGAN"
@@ -99,7 +99,7 @@ class SceneLogic:
         ]
         return chosen | {key: drawn[0] for key in labels if len(drawn) == 1}
 
-    def export(self, node, folder, key, *, reference=None, labels=()):
+    def export(self, node, folder, key, *, reference=None, labels=(), grid=None):
         """Write a volume's voxels and geometry, uncompressed, as `folder/KEY.nrrd`; returns the path.
 
         Nothing else of the node goes into the file: no name, no DICOM attribute.
@@ -110,12 +110,16 @@ class SceneLogic:
             key: of the input.
             reference: volume node on whose grid a segmentation is written; None for its own grid.
             labels: what the values of a segmentation must mean (see `segments.to_label_map`).
+            grid: matrix of the file that `reference` was read from: a segmentation's slices are written in
+                the order that they have there. None for the order in the scene.
 
         Raises:
             RuntimeError: when the node has no voxels or the file cannot be written.
         """
         if node is not None and node.IsA(SEGMENTATION):
             drawn = segments.to_label_map(self.scene, node, reference, labels)
+            if grid is not None:
+                turn_slices_onto(drawn, grid)
             try:
                 return self.export(drawn, folder, key)
             finally:
@@ -133,7 +137,7 @@ class SceneLogic:
             raise RuntimeError(f"The volume {node.GetName()} cannot be written to {path}.")
         return path
 
-    def load(self, path, name, source, *, labels=False):
+    def load(self, path, name, source, *, labels=False, as_stored=False):
         """Load a result file as a node in the place of `source`.
 
         When the grids agree the node gets the source's matrix exactly (a file may round it); a result on a
@@ -144,6 +148,7 @@ class SceneLogic:
             name: of the new node.
             source: the volume node it was made from, or None.
             labels: make a label map.
+            as_stored: keep a left-handed grid; else MRML's reader makes it right-handed.
 
         Raises:
             RuntimeError: when the file cannot be read.
@@ -152,6 +157,7 @@ class SceneLogic:
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         self.scene.AddNode(storage)
         storage.SetFileName(path)
+        storage.SetForceRightHandedIJKCoordinateSystem(not as_stored)
         read = storage.ReadData(node)
         self.scene.RemoveNode(storage)  # else the scene would be saved with a file in the temporary folder
         if not read:
@@ -159,69 +165,9 @@ class SceneLogic:
             raise RuntimeError(f"The result {path} cannot be read.")
         node.SetName(name)
         if source is not None:
-            _undo_flip(node, source)
+            turn_slices_onto(node, ijk_to_ras(source))
             if same_grid(node, source):
                 copy_geometry(source, node)
             node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
         node.CreateDefaultDisplayNodes()
         return node
-
-
-def ijk_to_ras(node):
-    """A volume's 4x4 matrix from voxel to RAS mm, as a list of 16 numbers, row by row."""
-    matrix = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(matrix)
-    return [matrix.GetElement(row, column) for row in range(4) for column in range(4)]
-
-
-def copy_geometry(source, target):
-    """Give `target` the matrix of `source`, bit for bit.
-
-    By its parts: CopyOrientation and SetIJKToRASMatrix normalise the axes again and change the last bit.
-    Everything is set to something far away first, because setting what nearly agrees changes nothing.
-    """
-    directions = [[0.0] * 3 for _ in range(3)]
-    source.GetIJKToRASDirections(directions)
-    target.SetIJKToRASDirections([[-value for value in row] for row in directions])
-    target.SetIJKToRASDirections(directions)
-    target.SetSpacing([2.0 * side for side in source.GetSpacing()])
-    target.SetSpacing(source.GetSpacing())
-    target.SetOrigin([place + 1.0 for place in source.GetOrigin()])
-    target.SetOrigin(source.GetOrigin())
-
-
-def same_grid(one, other, tolerance_mm=1e-2):
-    """True when two volumes have the same size and their corner voxels agree within the tolerance."""
-    size = one.GetImageData().GetDimensions()
-    return size == other.GetImageData().GetDimensions() and _agree(
-        ijk_to_ras(one), ijk_to_ras(other), size, tolerance_mm
-    )
-
-
-def _agree(first, second, size, tolerance_mm=1e-2):
-    reach = [max(side - 1, 1) for side in size] + [1]
-    return all(
-        sum(abs(first[4 * row + c] - second[4 * row + c]) * reach[c] for c in range(4)) <= tolerance_mm
-        for row in range(3)
-    )
-
-
-def _undo_flip(node, source):
-    """Turn the slices round where MRML's reader did: it makes left-handed files right-handed.
-
-    The voxels stay where they are in the patient; afterwards they lie on the grid of `source` again.
-    """
-    size = node.GetImageData().GetDimensions()
-    matrix, last = ijk_to_ras(node), size[2] - 1
-    turned = list(matrix)
-    for row in range(3):
-        turned[4 * row + 2] = -matrix[4 * row + 2]
-        turned[4 * row + 3] = matrix[4 * row + 3] + last * matrix[4 * row + 2]
-    if size != source.GetImageData().GetDimensions() or not _agree(turned, ijk_to_ras(source), size):
-        return
-    flip = vtk.vtkImageFlip()
-    flip.SetInputData(node.GetImageData())
-    flip.SetFilteredAxis(2)
-    flip.Update()
-    node.SetAndObserveImageData(flip.GetOutput())
-    copy_geometry(source, node)

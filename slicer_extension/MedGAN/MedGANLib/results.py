@@ -10,7 +10,7 @@ from typing import Any
 import vtk
 
 from MedGANLib import cards, segments
-from MedGANLib.logic import same_grid
+from MedGANLib.grids import same_grid
 from MedGANLib.segments import SEGMENTATION
 from MedGANLib.trust import show_as_trust
 

@@ -1,0 +1,47 @@
+"""Images of a server's store as volume nodes: which one a node is, and the grid of its file. No Qt."""
+
+from __future__ import annotations
+
+import json
+
+from MedGANLib.grids import ijk_to_ras, is_left_handed, turn_slices
+
+STORED = "MedGAN.StoredImage"
+"""Attribute of a volume node: its id in the server's store; with it `STORED_AT`, the server's address."""
+STORED_AT = "MedGAN.StoredAt"
+STORED_GRID = "MedGAN.StoredGrid"
+"""Attribute of a fetched volume node: the matrix of its file (JSON), which may be left-handed."""
+
+
+def note(node, name, access):
+    """Note that a volume is an image of a server's store."""
+    node.SetAttribute(STORED, name)
+    node.SetAttribute(STORED_AT, access.server)
+
+
+def name_of(node, access):
+    """The id of a volume in this server's store, or an empty string."""
+    here = access is not None and node.GetAttribute(STORED_AT) == access.server
+    return (node.GetAttribute(STORED) or "") if here else ""
+
+
+def load(logic, path, name, access):
+    """Load a fetched image as a volume node; Slicer works on right-handed grids, as it makes them by itself.
+
+    Args:
+        logic: the `SceneLogic`.
+        path: of the file.
+        name: of the image in the store.
+        access: to the server.
+    """
+    node = logic.load(path, name, None, as_stored=True)
+    node.SetAttribute(STORED_GRID, json.dumps(ijk_to_ras(node)))
+    if is_left_handed(node):
+        turn_slices(node)
+    note(node, name, access)
+    return node
+
+
+def grid_of(node):
+    """The matrix of the file that a volume was fetched as, or None."""
+    return json.loads(node.GetAttribute(STORED_GRID) or "null")
