@@ -73,7 +73,7 @@ class Demo:
                 return cancel_running and "running" in seen
 
             files = {
-                key: self.logic.export(node, folder, key, reference=request.source)
+                key: self.logic.export(node, folder, key, reference=request.beside(key))
                 for key, node in request.inputs.items()
             }
             job = self.client.submit(

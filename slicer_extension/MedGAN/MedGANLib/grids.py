@@ -1,4 +1,4 @@
-"""Where volumes lie: their matrices and the order of their slices.
+"""Where volumes lie: their matrices, the order of their slices, their parent transforms.
 
 Conventions: a matrix maps voxel (i, j, k) to RAS mm, relative to the node's parent transform; it is a list of
 16 numbers, row by row.
@@ -6,6 +6,7 @@ Conventions: a matrix maps voxel (i, j, k) to RAS mm, relative to the node's par
 
 from __future__ import annotations
 
+import slicer
 import vtk
 
 
@@ -61,6 +62,30 @@ def turn_slices_onto(node, wanted):
     """Reverse the order of a volume's slices where that puts it on the grid with the matrix `wanted`."""
     if _agree(_turned(node), wanted, node.GetImageData().GetDimensions()):
         turn_slices(node)
+
+
+def move_beside(node, moved, reference):
+    """Give `node` the place of `moved`, as seen from `reference`: their parent transforms may differ.
+
+    Args:
+        node: a volume with the matrix of `moved`; it changes.
+        moved: a volume node of the scene.
+        reference: the volume node whose parent transform counts.
+
+    Raises:
+        RuntimeError: when a transform between them is not linear.
+    """
+    if moved.GetTransformNodeID() == reference.GetTransformNodeID():
+        return
+    between, matrix = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    parents = moved.GetParentTransformNode(), reference.GetParentTransformNode()
+    if not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(*parents, between):
+        straight = parents[0] is None or parents[0].IsTransformToWorldLinear()
+        name = (reference if straight else moved).GetName()
+        raise RuntimeError(f"Harden the transform of {name} first: it is not linear.")
+    node.GetIJKToRASMatrix(matrix)
+    vtk.vtkMatrix4x4.Multiply4x4(between, matrix, matrix)
+    node.SetIJKToRASMatrix(matrix)
 
 
 def _turned(node):

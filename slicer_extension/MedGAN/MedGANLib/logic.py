@@ -11,7 +11,7 @@ import os
 import slicer
 
 from MedGANLib import contrasts, segments
-from MedGANLib.grids import copy_geometry, ijk_to_ras, same_grid, turn_slices_onto
+from MedGANLib.grids import copy_geometry, ijk_to_ras, move_beside, same_grid, turn_slices_onto
 from MedGANLib.segments import LABEL_MAP, SEGMENTATION
 
 MODULE = "MedGAN"
@@ -108,13 +108,15 @@ class SceneLogic:
             node: a volume, or a segmentation, which is written as a label map.
             folder: where to.
             key: of the input.
-            reference: volume node on whose grid a segmentation is written; None for its own grid.
+            reference: volume node on whose grid a segmentation is written, and as seen from which a volume
+                lies that has another parent transform; None for its own grid and place.
             labels: what the values of a segmentation must mean (see `segments.to_label_map`).
             grid: matrix of the file that `reference` was read from: a segmentation's slices are written in
                 the order that they have there. None for the order in the scene.
 
         Raises:
-            RuntimeError: when the node has no voxels or the file cannot be written.
+            RuntimeError: when the node has no voxels, when its transform is not linear, or when the file
+                cannot be written.
         """
         if node is not None and node.IsA(SEGMENTATION):
             drawn = segments.to_label_map(self.scene, node, reference, labels)
@@ -129,6 +131,8 @@ class SceneLogic:
         bare = slicer.vtkMRMLScalarVolumeNode()
         bare.SetAndObserveImageData(node.GetImageData())
         copy_geometry(node, bare)
+        if reference is not None:
+            move_beside(bare, node, reference)
         path = os.path.join(folder, key + ".nrrd")
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         storage.SetFileName(path)
@@ -141,12 +145,12 @@ class SceneLogic:
         """Load a result file as a node in the place of `source`.
 
         When the grids agree the node gets the source's matrix exactly (a file may round it); a result on a
-        grid of its own (super-resolution, say) keeps the one of its file.
+        grid of its own (super-resolution, say) keeps the one of its file. It gets its parent transform too.
 
         Args:
             path: a file written by `Client.result`.
             name: of the new node.
-            source: the volume node it was made from, or None.
+            source: the volume (or segmentation) node it was made from, or None.
             labels: make a label map.
             as_stored: keep a left-handed grid; else MRML's reader makes it right-handed.
 
@@ -165,9 +169,10 @@ class SceneLogic:
             raise RuntimeError(f"The result {path} cannot be read.")
         node.SetName(name)
         if source is not None:
-            turn_slices_onto(node, ijk_to_ras(source))
-            if same_grid(node, source):
-                copy_geometry(source, node)
+            if not source.IsA(SEGMENTATION):
+                turn_slices_onto(node, ijk_to_ras(source))
+                if same_grid(node, source):
+                    copy_geometry(source, node)
             node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
         node.CreateDefaultDisplayNodes()
         return node

@@ -46,9 +46,22 @@ class Request:
 
         An input that may be of another patient does not count.
         """
-        apart = {port["key"] for port in cards.inputs(self.card) if port.get("apart")}
-        nodes = [node for key, node in self.inputs.items() if key not in apart]
-        return next((node for node in nodes if not node.IsA(SEGMENTATION)), None)
+        return next((node for node in self._together() if not node.IsA(SEGMENTATION)), None)
+
+    @property
+    def place(self):
+        """The node that says where the result lies: the source, or else a segmentation, or None."""
+        return self.source or next(iter(self._together()), None)
+
+    def beside(self, key):
+        """The node as seen from which an input is sent: None for one that may be of another patient."""
+        return None if key in self._apart() else self.source
+
+    def _apart(self):
+        return {port["key"] for port in cards.inputs(self.card) if port.get("apart")}
+
+    def _together(self):
+        return [node for key, node in self.inputs.items() if key not in self._apart()]
 
 
 @dataclass(frozen=True)
@@ -112,16 +125,16 @@ def load_results(logic, request, files, report):
         port, number = cards.port(request.card, key), cards.number(request.card, key)
         kind, name = cards.kind(port), f"{wanted} {number}".strip()
         if kind == "trust":
-            trust = logic.load(path, cards.trust_name(wanted), request.source)
+            trust = logic.load(path, cards.trust_name(wanted), request.place)
         elif kind == "map":
-            trust = logic.load(path, cards.map_name(port, names), request.source)
+            trust = logic.load(path, cards.map_name(port, names), request.place)
             title = port.get("title") or key
         elif kind == "labels":
             drawn_on = images.get(next((k for k in images if cards.number(request.card, k) == number), ""))
             name = cards.companion_name(name, port) if images else name
             segmentations[key] = _segmentation(logic, request, path, port, name, drawn_on)
         else:
-            images[key] = logic.load(path, name, request.source)
+            images[key] = logic.load(path, name, request.place)
     results = Results(request.source, images, trust, None, report, title, segmentations)
     first = results.first
     table = report_table(logic.scene, report, first.GetName() if first is not None else "MedGAN")
@@ -142,7 +155,7 @@ def _segmentation(logic, request, path, port, name, image):
 
     What the values mean is in the card; else they are those of the label map that went in.
     """
-    drawn = logic.load(path, name, request.source, labels=True)
+    drawn = logic.load(path, name, request.place, labels=True)
     given = [node for node in request.inputs.values() if node.IsA(SEGMENTATION)]
     labels = port.get("labels") or (segments.meaning(given[0]) if given else [])
     image = image if image is not None else request.source

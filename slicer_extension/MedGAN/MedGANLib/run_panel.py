@@ -111,7 +111,8 @@ class RunPanel:
         arguments += ["--settings", json.dumps(request.settings or {})]
         for key, node in request.inputs.items():
             labels = cards.input_labels(request.card, key)
-            path = self._logic.export(node, folder, "input-" + key, reference=request.source, labels=labels)
+            beside = request.beside(key)
+            path = self._logic.export(node, folder, "input-" + key, reference=beside, labels=labels)
             arguments += ["--input", key + "=" + path]
         return arguments
 
