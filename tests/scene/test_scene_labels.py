@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import slicer
 import slicer.util
+import vtk
 from headless import vtk_image
 from MedGANLib import segments
 from MedGANLib.grids import copy_geometry, ijk_to_ras
@@ -13,6 +15,7 @@ from MedGANLib.results import Request, load_results
 from MedGANLib.trust import trust_range
 from MedGANLib.view import SceneView
 
+from medgan_core import io
 from tests.scene.conftest import head
 
 LABELS = [
@@ -101,6 +104,32 @@ def test_nothing_drawn_is_refused_and_leaves_nothing(headless, oblique, drawn):
     assert headless.scene.GetNumberOfNodes() == before
 
 
+def redraw(segmentation, name, mask, image):
+    """Replace a segment by a mask (k, j, i) on the grid of an image."""
+    oriented, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
+    oriented.DeepCopy(vtk_image(mask.astype(np.uint8)))
+    image.GetIJKToRASMatrix(matrix)
+    oriented.SetGeometryFromImageToWorldMatrix(matrix)
+    (found,) = (one for one, segment in segments.each(segmentation) if segment.GetName() == name)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    assert logic.SetBinaryLabelmapToSegment(oriented, segmentation, found, logic.MODE_REPLACE)
+
+
+def test_segments_that_overlap_are_refused_by_name(headless, oblique, drawn):
+    made = segments.from_label_map(headless.scene, drawn, LABELS, "made", image=oblique)
+    beside, over = parts() == 0, parts() == 0
+    over[8, 20, 20] = True  # one voxel of Front
+    redraw(made, "Nowhere", over, oblique)
+    before = headless.scene.GetNumberOfNodes()
+    with pytest.raises(RuntimeError, match=r"Front and Nowhere overlap"):
+        segments.to_label_map(headless.scene, made, oblique, None)
+    assert headless.scene.GetNumberOfNodes() == before
+    redraw(made, "Nowhere", beside, oblique)
+    assert made.GetSegmentation().GetNumberOfLayers() == 2
+    again = slicer.util.arrayFromVolume(segments.to_label_map(headless.scene, made, oblique, None))
+    assert np.array_equal(again, np.where(parts() == 0, 5, parts()))
+
+
 def export(headless, folder, node, key):
     path = SceneLogic(headless.scene).export(node, str(folder), key)
     return path
@@ -153,12 +182,17 @@ def test_a_suggestion_is_a_segmentation_on_the_image_with_its_uncertainty_over_i
         "segmentation": export(headless, tmp_path, drawn, "s"),
         "uncertainty": export(headless, tmp_path, unsure, "u"),
     }
+    headless.scene.RemoveNode(drawn)
     request = Request("http://127.0.0.1:8000", SUGGEST, {"image": oblique}, "segmentation")
     found = load_results(SceneLogic(headless.scene), request, files, REPORT)
     made = found.segmentations["segmentation"]
     assert made.GetName() == "sub-01 T1w (suggested)"
     assert segments.image_of(made) is oblique
     assert found.images == {}
+    assert headless.scene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeDisplayNode") == 0
+    again = SceneLogic(headless.scene).export(made, str(tmp_path), "again", reference=oblique)
+    assert io.read(again).data.max() == 7
+    assert headless.scene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeDisplayNode") == 0
     assert (found.trust.GetName(), found.trust_title) == ("sub-01 T1w: uncertainty", "Uncertainty")
     assert found.trust.GetAttribute("MedGAN.Unit") == "0 certain, 1 undecided"
     assert trust_range(found.trust) == (0.0, 1.0), "whatever the map holds"

@@ -125,7 +125,7 @@ class SceneLogic:
             try:
                 return self.export(drawn, folder, key)
             finally:
-                self.scene.RemoveNode(drawn)
+                segments.remove(self.scene, drawn)
         if node is None or node.GetImageData() is None:
             raise RuntimeError(f"The volume chosen for {key} is empty. Choose a volume with voxels.")
         bare = slicer.vtkMRMLScalarVolumeNode()

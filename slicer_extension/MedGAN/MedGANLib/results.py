@@ -162,7 +162,7 @@ def _segmentation(logic, request, path, port, name, image):
     if image is not None and not same_grid(drawn, image):
         image = None
     made = segments.from_label_map(logic.scene, drawn, labels, name, image=image)
-    logic.scene.RemoveNode(drawn)
+    segments.remove(logic.scene, drawn)
     return made
 
 

@@ -12,7 +12,6 @@ import vtk
 SEGMENTATION = "vtkMRMLSegmentationNode"
 LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
 _COLORS = "vtkMRMLColorTableNode"
-_DISPLAY = "vtkMRMLLabelMapVolumeDisplayNode"
 _MEANING = "MedGAN.Labels"
 
 
@@ -58,12 +57,17 @@ def to_label_map(scene, segmentation, reference, labels):
             says: the values it was made with, else 1, 2, ... in the order of the segments.
 
     Raises:
-        RuntimeError: when nothing is drawn, or a segment is none of the labels.
+        RuntimeError: when nothing is drawn, when a segment is none of the labels, or when two overlap.
     """
     values = _values(segmentation, labels)
     node = _exported(scene, segmentation, list(values), reference)
     if node is None:
         raise RuntimeError(f"The segmentation {segmentation.GetName()} is empty. Draw a segment in it.")
+    try:
+        _refuse_overlap(scene, segmentation, list(values), node)
+    except RuntimeError:
+        remove(scene, node)
+        raise
     table = np.array([0, *values.values()], dtype=np.int16)
     slicer.util.updateVolumeFromArray(node, table[slicer.util.arrayFromVolume(node)])
     return node
@@ -75,25 +79,59 @@ def _exported(scene, segmentation, segment_ids, reference):
     for segment_id in segment_ids:
         ids.InsertNextValue(segment_id)
     node = scene.AddNewNodeByClass(LABEL_MAP, "MedGAN export")
-    before = {kind: scene.GetNumberOfNodesByClass(kind) for kind in (_COLORS, _DISPLAY)}
+    before = scene.GetNumberOfNodesByClass(_COLORS)
     export = slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode
     done = segment_ids and export(
         segmentation, ids, node, reference, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
     )
     image = node.GetImageData() if done else None
     drawn = image is not None and image.GetPointData().GetScalars() and image.GetScalarRange()[1] > 0
-    # The export adds colours to the scene for every label map, and a display node even for an empty one.
-    _remove_from(scene, _COLORS, before[_COLORS])
+    while scene.GetNumberOfNodesByClass(_COLORS) > before:  # the export adds a table for every label map
+        scene.RemoveNode(scene.GetNthNodeByClass(before, _COLORS))
     if not drawn:
-        scene.RemoveNode(node)
-        _remove_from(scene, _DISPLAY, before[_DISPLAY])
+        remove(scene, node)
     return node if drawn else None
 
 
-def _remove_from(scene, kind, first):
-    """Remove the nodes of a class from number `first` on."""
-    while scene.GetNumberOfNodesByClass(kind) > first:
-        scene.RemoveNode(scene.GetNthNodeByClass(first, kind))
+def _refuse_overlap(scene, segmentation, segment_ids, whole):
+    """A label map holds one value a voxel: of segments that overlap, parts would be lost.
+
+    Args:
+        scene: the MRML scene.
+        segmentation: the node.
+        segment_ids: that were exported together.
+        whole: the label map node that came of it, with the values 1, 2, ...
+
+    Raises:
+        RuntimeError: names two that overlap.
+    """
+    inside, layers = segmentation.GetSegmentation(), {}
+    for segment_id in segment_ids:  # segments of a layer cannot overlap; only label maps have layers
+        layer = inside.GetLayerIndex(segment_id)
+        layers.setdefault(segment_id if layer < 0 else layer, []).append(segment_id)
+    together = slicer.util.arrayFromVolume(whole)
+    for members in layers.values() if len(layers) > 1 else ():
+        alone = _exported(scene, segmentation, members, whole)
+        if alone is None:
+            continue
+        numbers = np.array([0, *(segment_ids.index(one) + 1 for one in members)])
+        wanted = numbers[slicer.util.arrayFromVolume(alone)]
+        remove(scene, alone)
+        lost = (wanted > 0) & (wanted != together)
+        if lost.any():
+            pair = [inside.GetSegment(segment_ids[one[lost][0] - 1]).GetName() for one in (wanted, together)]
+            raise RuntimeError(
+                f"The segments {pair[0]} and {pair[1]} overlap. Let each voxel belong to one segment alone "
+                "(in the Segment Editor: Masking, or Logical operators)."
+            )
+
+
+def remove(scene, node):
+    """Remove a label map that was needed for a moment, and its display node."""
+    display = node.GetDisplayNode()
+    scene.RemoveNode(node)
+    if display is not None:
+        scene.RemoveNode(display)
 
 
 def each(segmentation):
