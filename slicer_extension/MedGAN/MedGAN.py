@@ -138,6 +138,7 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """The module goes away: nothing keeps running, nothing keeps observing."""
         self.runs.stop()
+        self.runs.forget()
         self.server.stop()
         self.tuning.leave()
         self.annotation.close()
@@ -163,7 +164,7 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runs.start(self.tasks.request(self.server.access.server), self.server.access)
 
     def onResume(self, *_unused):
-        """Go on with the job that the server kept."""
+        """Go on with the job that the server kept, or with its result."""
         self.runs.resume(self.server.access)
 
     def onNext(self, *_unused):
@@ -203,9 +204,8 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         running, no_server = self.runs.is_running, self.server.missing()
         missing = no_server or self.tasks.missing()
         self.ui.runButton.setEnabled(not running and not missing)
-        self.ui.resumeButton.setEnabled(
-            not running and not no_server and self.runs.can_resume(self.server.access)
-        )
+        reached = None if no_server else self.server.access
+        self.ui.resumeButton.setEnabled(not running and self.runs.can_resume(reached))
         self.ui.runButton.setToolTip(missing or _("Run the model on the server"))
         self.ui.connectButton.setEnabled(not running)
         for edit in (self.ui.serverEdit, self.ui.tokenEdit, self.ui.caFileEdit):

@@ -227,3 +227,16 @@ def test_a_segmentation_that_went_in_names_the_label_map_that_comes_back(headles
     request = Request("s", card, {"image": oblique, "labels": segmentation}, "image")
     found = load_results(SceneLogic(headless.scene), request, files, REPORT)
     assert said(found.segmentations["segmentation"]) == said(segmentation)
+
+
+def test_a_label_map_volume_that_is_shown_goes_in_and_its_image_comes_back(
+    headless, oblique, drawn, tmp_path
+):
+    drawn.CreateDefaultDisplayNodes()
+    files = {
+        "image": export(headless, tmp_path, oblique, "i"),
+        "segmentation": export(headless, tmp_path, drawn, "s"),
+    }
+    request = Request("s", PAIRS, {"labels": drawn}, "image")
+    found = load_results(SceneLogic(headless.scene), request, files, REPORT)
+    assert np.array_equal(slicer.util.arrayFromVolume(found.image), slicer.util.arrayFromVolume(oblique))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
@@ -15,6 +16,7 @@ from MedGANLib.segments import SEGMENTATION
 from MedGANLib.trust import show_as_trust
 
 VERDICTS = ("not assessed", "pass", "caution", "fail")
+_GREY = "vtkMRMLScalarVolumeDisplayNode"  # a label map's display has no window
 _COLUMNS = ("Name", "Value", "Unit", "Limit", "Verdict")
 
 
@@ -106,7 +108,7 @@ class Results:
 
 
 def load_results(logic, request, files, report):
-    """Bring a run's files into the scene.
+    """Bring a run's files into the scene, all of them or none.
 
     Args:
         logic: the `SceneLogic`.
@@ -116,7 +118,32 @@ def load_results(logic, request, files, report):
 
     Returns:
         `Results`.
+
+    Raises:
+        RuntimeError: when a file cannot be read; the scene is then as before.
     """
+    with _all_or_none(logic.scene):
+        return _load(logic, request, files, report)
+
+
+@contextmanager
+def _all_or_none(scene):
+    """Remove what was added to the scene when the work inside fails."""
+    before = _node_ids(scene)
+    try:
+        yield
+    except Exception:
+        for made in _node_ids(scene) - before:
+            if scene.GetNodeByID(made) is not None:  # not gone with another one
+                scene.RemoveNode(scene.GetNodeByID(made))
+        raise
+
+
+def _node_ids(scene):
+    return {scene.GetNthNode(n).GetID() for n in range(scene.GetNumberOfNodes())}
+
+
+def _load(logic, request, files, report):
     names = {key: node.GetName() for key, node in request.inputs.items()}
     wanted = cards.result_name(request.card, request.target, names)
     images, segmentations, trust, title = {}, {}, None, Results.trust_title
@@ -228,12 +255,12 @@ def _connect(results, request):
 
 def _display(results, request):
     """A result in the scale of its input is shown as the input is; others get a window of their own."""
-    source = results.source
-    if source is None or source.GetDisplayNode() is None or len(cards.targets(request.card)) > 1:
+    shown = results.source.GetDisplayNode() if results.source is not None else None
+    if shown is None or not shown.IsA(_GREY) or len(cards.targets(request.card)) > 1:
         return
     for node in results.images.values():
         display = node.GetDisplayNode()
         if display is None:
             continue
         display.SetAutoWindowLevel(0)
-        display.SetWindowLevel(source.GetDisplayNode().GetWindow(), source.GetDisplayNode().GetLevel())
+        display.SetWindowLevel(shown.GetWindow(), shown.GetLevel())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -13,10 +15,21 @@ from MedGANLib.process import ClientProcess
 from MedGANLib.results import load_results
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What Resume goes on with: a job that the server keeps, or files that came and could not be loaded."""
+
+    request: Any
+    job: str = ""
+    event: Any = None
+    folder: str = ""
+
+
 class RunPanel:
     """Owns Run, Cancel, the progress bar, the message below it, and Resume.
 
-    Resume is there when the server went away during a run and keeps its job.
+    Resume is there when the server went away during a run and keeps its job, and when a result that came
+    could not be loaded: its files are kept until another run.
 
     Args:
         ui: the widgets of MedGAN.ui.
@@ -30,7 +43,7 @@ class RunPanel:
     def __init__(self, ui, logic, *, on_results, on_state, guard, start=ClientProcess):
         self._ui, self._logic, self._start = ui, logic, start
         self._on_results, self._on_state, self._guard = on_results, on_state, guard
-        self._process, self._request, self._folder = None, None, None
+        self._process, self._request, self._folder = None, None, ""
         self._kept = None
         ui.cancelButton.clicked.connect(self.cancel)
         self._rest()
@@ -41,8 +54,10 @@ class RunPanel:
         return self._request is not None
 
     def can_resume(self, access):
-        """True when this server keeps a job of this panel."""
-        return self._kept is not None and access is not None and self._kept[0].server == access.server
+        """True when this server keeps a job of this panel, or its result is here and was not loaded."""
+        kept = self._kept
+        here = kept is not None and access is not None and kept.request.server == access.server
+        return here or (kept is not None and kept.event is not None)
 
     def start(self, request, access):
         """Export the inputs and start the client; returns at once.
@@ -54,14 +69,18 @@ class RunPanel:
         self._launch(request, access, lambda folder: self._new(request, folder))
 
     def resume(self, access):
-        """Take up the job that the server keeps; no volume is sent again."""
-        if self.can_resume(access):
-            request, job = self._kept
-            self._launch(request, access, lambda _folder: ["--job", job])
+        """Take up the job that the server keeps, or load its result again; no volume is sent again."""
+        if not self.can_resume(access):
+            return
+        job = self._kept.job
+        if job:
+            self._launch(self._kept.request, access, lambda _folder: ["--job", job])
+        else:
+            self._load()
 
     def forget(self):
         """Let go of a job that could be resumed: its scene goes away; the server removes it in time."""
-        self._kept = None
+        self._keep(None)
         self._rest()
 
     def cancel(self, *_unused):
@@ -97,7 +116,8 @@ class RunPanel:
         except Exception:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._request, self._folder, self._kept = request, folder, None
+        self._request, self._folder = request, folder
+        self._keep(None)
         self._ui.cancelButton.setEnabled(True)
         self._ui.resumeButton.setVisible(False)
         self._ui.progressBar.setVisible(True)
@@ -124,25 +144,43 @@ class RunPanel:
             self.say(text)
 
     def _ended(self, event):
-        request, folder = self._request, self._folder
+        request = self._request
         try:
             if event["event"] == "done":
-                self.say("")
-                with self._guard(_("The result could not be loaded.")):
-                    results = load_results(self._logic, request, event["files"], event["report"])
-                    self._on_results(results)
+                self._keep(_Kept(request, event=event, folder=self._folder))
+                self._folder = ""
+                self._load()
             elif event["error"].get("code") == "cancelled":
                 self.say(texts.marked(texts.GREY, _("Cancelled. Nothing was added to the scene.")))
             else:
                 if event["error"].get("job"):
-                    self._kept = (request, event["error"]["job"])
+                    self._keep(_Kept(request, job=event["error"]["job"]))
                 self.say(texts.marked(texts.RED, texts.error_lines(event["error"])))
         finally:
-            self._finish(folder)
+            self._finish()
 
-    def _finish(self, folder=None):
-        shutil.rmtree(folder or self._folder, ignore_errors=True)
-        self._process, self._request, self._folder = None, None, None
+    def _load(self):
+        """Load what is kept; it stays for Resume until that went well."""
+        kept = self._kept
+        failed = _("The result could not be loaded. Its files are kept: Resume loads them again.")
+        self.say(texts.marked(texts.RED, failed))
+        with self._guard(failed):
+            results = load_results(self._logic, kept.request, kept.event["files"], kept.event["report"])
+            self._keep(None)
+            self.say("")
+            self._on_results(results)
+        self._rest()
+        self._on_state()
+
+    def _keep(self, kept):
+        """Keep this for Resume; files that were kept before go away."""
+        if self._kept is not None:
+            _remove(self._kept.folder)
+        self._kept = kept
+
+    def _finish(self):
+        _remove(self._folder)
+        self._process, self._request, self._folder = None, None, ""
         self._rest()
         self._on_state()
 
@@ -150,3 +188,8 @@ class RunPanel:
         self._ui.cancelButton.setEnabled(False)
         self._ui.progressBar.setVisible(False)
         self._ui.resumeButton.setVisible(self._kept is not None)
+
+
+def _remove(folder):
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
