@@ -130,7 +130,8 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """The panel is opened: a server on this computer is asked at once, others wait for Connect."""
         self.server.connect_if_local()
-        self.tasks.refresh_inputs()
+        self.tasks.fill_inputs()
+        self.update()
 
     def exit(self):
         """The panel is left; a run goes on and its result arrives in the scene."""

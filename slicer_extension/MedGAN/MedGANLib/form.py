@@ -21,12 +21,13 @@ class CardForm:
         scene: the MRML scene.
         inputs_parent: container widget (with a layout) for the selectors.
         settings_parent: container widget (with a layout) for the settings.
-        on_change: called when a selection changes.
+        on_change: called when a selection changes; True when a person changed it.
     """
 
     def __init__(self, card, scene, *, inputs_parent, settings_parent, on_change):
         self.card = card
         self._on_change = on_change
+        self._touched, self._choosing = set(), False
         self.selectors = {port["key"]: self._selector(port, scene) for port in cards.inputs(card)}
         self.controls = {setting["key"]: control(setting) for setting in card.get("settings", [])}
         ports = {port["key"]: port for port in cards.inputs(card)}
@@ -39,7 +40,8 @@ class CardForm:
         self._bodies.append(fill(settings_parent, rows))
 
     def remove(self):
-        """Take the widgets out of the panel."""
+        """Take the widgets out of the panel; what they then say is no choice."""
+        self._on_change = lambda _by_person: None
         for selector in self.selectors.values():
             selector.setMRMLScene(None)
         for body in self._bodies:
@@ -54,23 +56,43 @@ class CardForm:
 
     def choose(self, nodes):
         """Select nodes: input key to node or None."""
-        for key, selector in self.selectors.items():
-            selector.setCurrentNode(nodes.get(key))
+        self._touched = set()
+        self._select({key: nodes.get(key) for key in self.selectors})
+
+    def fill_empty(self, nodes):
+        """Select nodes where nothing is selected, except where a person wanted nothing."""
+        free = set(self.selectors) - set(self.inputs()) - self._touched
+        self._select({key: node for key, node in nodes.items() if key in free})
+
+    def _select(self, nodes):
+        self._choosing = True
+        for key, node in nodes.items():
+            self.selectors[key].setCurrentNode(node)
+        self._choosing = False
 
     def settings(self):
         """Setting key to value."""
         kinds = {setting["key"]: setting["kind"] for setting in self.card.get("settings", [])}
         return {key: value_of(widget, kinds[key]) for key, widget in self.controls.items()}
 
+    def set(self, settings):
+        """Set what this card has of these settings: key to value."""
+        kinds = {setting["key"]: setting["kind"] for setting in self.card.get("settings", [])}
+        for key, widget in self.controls.items():
+            if key in settings:
+                set_value(widget, kinds[key], settings[key])
+
     def _selector(self, port, scene):
         kinds = LABEL_NODES if cards.kind(port) == "labels" else _IMAGE_NODES
         selector = node_selector("input_" + port["key"], kinds, scene)
         selector.setToolTip(_("The volume given to the model as {name}").format(name=port["key"]))
-        selector.currentNodeChanged.connect(self._changed)
+        selector.currentNodeChanged.connect(lambda *_unused: self._changed(port["key"]))
         return selector
 
-    def _changed(self, *_unused):
-        self._on_change()
+    def _changed(self, key):
+        if not self._choosing:
+            self._touched.add(key)
+        self._on_change(not self._choosing)
 
 
 def node_selector(name, kinds, scene):
@@ -117,12 +139,10 @@ def control(setting):
     kind = setting["kind"]
     if kind == "bool":
         widget = qt.QCheckBox()
-        widget.setChecked(bool(setting["default"]))
     elif kind == "choice":
         widget = qt.QComboBox()
         for choice in setting.get("choices", []):
             widget.addItem(str(choice), str(choice))
-        widget.setCurrentIndex(widget.findData(str(setting["default"])))
     else:
         widget = qt.QSpinBox() if kind == "int" else qt.QDoubleSpinBox()
         low, high = setting.get("minimum"), setting.get("maximum")
@@ -132,9 +152,21 @@ def control(setting):
         if kind == "float":
             widget.setDecimals(2)
             widget.setSingleStep(0.05 if high is not None and high <= 2 else 1.0)
-        widget.setValue(number(setting["default"]))
+    set_value(widget, kind, setting["default"])
     widget.setToolTip(setting.get("help", ""))
     return widget
+
+
+def set_value(widget, kind, value):
+    """Show a value in a widget of `control`; one that it does not offer changes nothing."""
+    if kind == "bool":
+        widget.setChecked(bool(value))
+    elif kind == "choice":
+        index = widget.findData(str(value))
+        if index >= 0:
+            widget.setCurrentIndex(index)
+    else:
+        widget.setValue(int(value) if kind == "int" else float(value))
 
 
 def value_of(widget, kind):

@@ -48,6 +48,8 @@ class SceneLogic:
             inputs: input key to volume node or None.
             texts: name to text.
         """
+        if self.scene.IsClosing():  # its nodes go away, which nobody chose
+            return
         node = self.parameter_node()
         modified = node.StartModify()
         for key, value in texts.items():

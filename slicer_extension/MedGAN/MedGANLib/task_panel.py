@@ -52,6 +52,12 @@ class TaskPanel:
             self._form.choose(self._suggested())
             self._inputs_changed()
 
+    def fill_inputs(self):
+        """Choose inputs where none is chosen (volumes may have been loaded); what is chosen stays."""
+        if self._form is not None:
+            self._form.fill_empty(self._suggested())
+            self._inputs_changed()
+
     def missing(self):
         """What keeps a run from starting, in words; empty when nothing does."""
         if self.card is None:
@@ -64,12 +70,7 @@ class TaskPanel:
     def request(self, server):
         """What is chosen, as a `Request`; remembered in the scene."""
         inputs = self._form.inputs()
-        self._logic.remember(
-            inputs={key: inputs.get(key) for key in self._form.selectors},
-            Task=self.card["task"],
-            Model=self.card["name"],
-            Target=self.target,
-        )
+        self._remember(Task=self.card["task"], Model=self.card["name"], Target=self.target)
         seed = int(self._ui.seedSpin.property("value"))
         count = int(self._ui.countSpin.property("value")) if cards.draws_samples(self.card) else 1
         return Request(server, self.card, inputs, self.target, seed, self._settings(), count)
@@ -81,6 +82,7 @@ class TaskPanel:
         keys = [p["key"] for p in cards.inputs(self.card or {}) if cards.kind(p) == "image"]
         if keys:
             self._form.choose({keys[0]: node})
+            self._remember()
             self._inputs_changed()
 
     def set_enabled(self, on):
@@ -125,7 +127,7 @@ class TaskPanel:
             return
         card = self.card
         same = card is not None and self._form is not None and self._form.card["name"] == card["name"]
-        before = self._form.inputs() if same else {}
+        before, settings = (self._form.inputs(), self._form.settings()) if same else ({}, {})
         self.close()
         self._ui.taskSection.setEnabled(card is not None)
         self._ui.settingsSection.setEnabled(card is not None)
@@ -139,10 +141,17 @@ class TaskPanel:
                 settings_parent=self._ui.settingsBox,
                 on_change=self._inputs_changed,
             )
+            self._form.set(settings)
             self._form.choose(before or self._suggested())
         self._inputs_changed()
 
-    def _inputs_changed(self):
+    def _remember(self, **texts):
+        inputs = self._form.inputs()
+        self._logic.remember(inputs={key: inputs.get(key) for key in self._form.selectors}, **texts)
+
+    def _inputs_changed(self, by_person=False):
+        if by_person:
+            self._remember()
         card = self.card
         ports = cards.offered(card, self._form.inputs()) if card and self._form else []
         wanted = self.target or self._logic.remembered("Target")
