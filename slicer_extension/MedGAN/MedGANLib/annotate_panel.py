@@ -126,7 +126,11 @@ class AnnotatePanel:
         if not event["image"]:
             self._chore.say(texts.marked(texts.GREEN, _("Every image of the store has a label.")))
             return
-        self._on_image(stored.load(self._logic, event["file"], event["image"], access))
+        image = stored.load(self._logic, event["file"], event["image"], access)
+        segmentation = self.selector.currentNode()
+        if segmentation is not None and segments.image_of(segmentation) is not image:
+            self.choose(None)  # it is of another case
+        self._on_image(image)
 
     def _submitted(self, image, name, access):
         stored.note(image, name, access)

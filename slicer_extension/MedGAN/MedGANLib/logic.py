@@ -15,6 +15,8 @@ from MedGANLib.grids import copy_geometry, ijk_to_ras, move_beside, same_grid, t
 from MedGANLib.segments import LABEL_MAP, SEGMENTATION
 
 MODULE = "MedGAN"
+SYNTHETIC = "MedGAN.Synthetic"
+"""Attribute of every node that a model made: ``true``."""
 _VOLUME = "vtkMRMLScalarVolumeNode"
 _SERIES = ("DICOM.SeriesDescription", "DICOM.ProtocolName")
 
@@ -91,7 +93,7 @@ class SceneLogic:
         known = {key: node for key, node in known.items() if node is not None}
         if known or not guess:
             return known
-        real = [node for node in self.volumes() if node.GetAttribute("MedGAN.Synthetic") != "true"]
+        real = [node for node in self.volumes() if node.GetAttribute(SYNTHETIC) != "true"]
         images = [key for key in keys if key not in labels]
         chosen = contrasts.assign(images, [(node, self.contrast_of(node)) for node in real])
         drawn = [
@@ -151,7 +153,7 @@ class SceneLogic:
 
         Args:
             path: a file written by `Client.result`.
-            name: of the new node.
+            name: of the new node; a number is added where another node has it.
             source: the volume (or segmentation) node it was made from, or None.
             labels: make a label map.
             as_stored: keep a left-handed grid; else MRML's reader makes it right-handed.
@@ -159,6 +161,7 @@ class SceneLogic:
         Raises:
             RuntimeError: when the file cannot be read.
         """
+        name = self.scene.GenerateUniqueName(name)
         node = self.scene.AddNewNodeByClass(LABEL_MAP if labels else _VOLUME, name)
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         self.scene.AddNode(storage)

@@ -12,6 +12,7 @@ import vtk
 
 from MedGANLib import cards, segments
 from MedGANLib.grids import same_grid
+from MedGANLib.logic import SYNTHETIC
 from MedGANLib.segments import SEGMENTATION
 from MedGANLib.trust import show_as_trust
 
@@ -182,7 +183,7 @@ def _segmentation(logic, request, path, port, name, image):
 
     What the values mean is in the card; else they are those of the label map that went in.
     """
-    drawn = logic.load(path, name, request.place, labels=True)
+    drawn = logic.load(path, "MedGAN import", request.place, labels=True)
     given = [node for node in request.inputs.values() if node.IsA(SEGMENTATION)]
     labels = port.get("labels") or (segments.meaning(given[0]) if given else [])
     image = image if image is not None else request.source
@@ -195,7 +196,7 @@ def _segmentation(logic, request, path, port, name, image):
 
 def report_table(scene, report, name):
     """The report's rows as a table node."""
-    table = scene.AddNewNodeByClass("vtkMRMLTableNode", name + ": report")
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name + ": report"))
     for title in _COLUMNS:
         column = vtk.vtkStringArray()
         column.SetName(title)
@@ -220,7 +221,7 @@ def provenance_attributes(request, report):
     made = report.get("provenance", {})
     weights = request.card.get("weights", {})
     return {
-        "MedGAN.Synthetic": "true",
+        SYNTHETIC: "true",
         "MedGAN.Model": str(made.get("model", request.card.get("name", ""))),
         "MedGAN.Version": str(made.get("version", request.card.get("version", ""))),
         "MedGAN.Sha256": str(made.get("sha256", weights.get("sha256", ""))),

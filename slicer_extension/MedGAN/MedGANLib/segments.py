@@ -23,10 +23,10 @@ def from_label_map(scene, drawn, labels, name, *, image=None):
         drawn: label map node; it stays as it is.
         labels: what its values mean, (value, name, colour) dicts. Each becomes a segment, an empty one where
             the map does not have it, so that it can be drawn; other values get a name of their own.
-        name: of the new node.
+        name: of the new node; a number is added where another node has it.
         image: volume node that it is a segmentation of; its grid and place are those to draw on.
     """
-    node = scene.AddNewNodeByClass(SEGMENTATION, name)
+    node = scene.AddNewNodeByClass(SEGMENTATION, scene.GenerateUniqueName(name))
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(image if image is not None else drawn)
     node.SetAndObserveTransformNodeID(drawn.GetTransformNodeID())
@@ -155,6 +155,12 @@ def meaning(segmentation):
 def is_told(segmentation):
     """True when a segmentation itself says what its values mean."""
     return bool(json.loads(segmentation.GetAttribute(_MEANING) or "[]"))
+
+
+def in_scene(scene):
+    """All segmentation nodes."""
+    count = scene.GetNumberOfNodesByClass(SEGMENTATION)
+    return [scene.GetNthNodeByClass(n, SEGMENTATION) for n in range(count)]
 
 
 def image_of(segmentation):

@@ -25,8 +25,15 @@ def name_of(node, access):
     return (node.GetAttribute(STORED) or "") if here else ""
 
 
+def find(logic, name, access):
+    """The volume node of a stored image, or None."""
+    return next((node for node in logic.volumes() if name_of(node, access) == name), None)
+
+
 def load(logic, path, name, access):
-    """Load a fetched image as a volume node; Slicer works on right-handed grids, as it makes them by itself.
+    """A fetched image as a volume node: the one that is there already, or a new one.
+
+    The new one is right-handed, as Slicer makes volumes when it reads them.
 
     Args:
         logic: the `SceneLogic`.
@@ -34,6 +41,9 @@ def load(logic, path, name, access):
         name: of the image in the store.
         access: to the server.
     """
+    node = find(logic, name, access)
+    if node is not None:
+        return node
     node = logic.load(path, name, None, as_stored=True)
     node.SetAttribute(STORED_GRID, json.dumps(ijk_to_ras(node)))
     if is_left_handed(node):

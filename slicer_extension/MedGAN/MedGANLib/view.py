@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import slicer
 
+from MedGANLib import segments
+from MedGANLib.logic import SYNTHETIC
+
 _COMPOSITE = "vtkMRMLSliceCompositeNode"
 _EXTRA_LAYER = 3  # background, foreground and label come before it
 SIDE_BY_SIDE = ("Red", "Yellow")
@@ -31,14 +34,20 @@ class SceneView:
         self._before = None
 
     def open(self, volume):
-        """Show a volume alone, as after loading a file."""
+        """Show a volume alone, as after loading a file; segmentations of others are hidden."""
         self.forget()
+        for segmentation in segments.in_scene(self.scene):
+            image = segments.image_of(segmentation)
+            if image is not volume and (image is not None or _is_result(segmentation)):
+                segmentation.SetDisplayVisibility(False)
         self.source = volume
         self._apply()
         self._fit()
 
     def show(self, results, *, sample=0, fit=True):
         """Show a run's result over its input; of several samples one, with its segmentation.
+
+        The segmentations of other runs are hidden.
 
         Args:
             results: `MedGANLib.results.Results`.
@@ -47,8 +56,8 @@ class SceneView:
         """
         self.source, self.trust = results.source, results.trust
         self.image, chosen = results.samples[sample] if results.samples else (None, None)
-        for _, segmentation in results.samples:
-            if segmentation is not None:
+        for segmentation in segments.in_scene(self.scene):
+            if segmentation is chosen or _is_result(segmentation):
                 segmentation.SetDisplayVisibility(segmentation is chosen)
         self._apply()
         if fit:
@@ -163,6 +172,10 @@ class SceneView:
 
     def _layout(self):
         return self.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+
+
+def _is_result(node):
+    return node.GetAttribute(SYNTHETIC) == "true"
 
 
 def _id(node):
