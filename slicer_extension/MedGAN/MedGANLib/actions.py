@@ -2,41 +2,104 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 
+from MedGANLib import errors
 from MedGANLib.site import Site
 
 
-def next_case(client, options, say, _cancelled):
+def next_case(client, options, say, cancelled):
     """Fetch the image that a strategy chooses; an empty id says that all have a label."""
     site = Site(client.connection)
-    image = site.next_image(options.next, model=options.model or "")
-    path = site.fetch_image(image, options.out) if image else ""
+    image = _choose(client, site, options, say, cancelled)
+    path = site.fetch_image(image, options.out, cancel=cancelled) if image else ""
     say("done", image=image, file=path)
 
 
-def submit_label(client, options, say, _cancelled):
-    """Store a label map; its image first, where a file of it is given."""
+def _choose(client, site, options, say, cancelled):
+    """The strategy's choice; tells how far the model is that looks at the images for it.
+
+    Raises:
+        errors.CancelledError: when cancelled; the model's look at the images is then cancelled, too.
+    """
+    before, answer = {job["id"] for job in _rankings(client)}, {}
+
+    def ask():
+        try:
+            answer["image"] = site.next_image(options.next, model=options.model or "")
+        except Exception as error:  # raised below, in the main thread
+            answer["error"] = error
+
+    asking = threading.Thread(target=ask, daemon=True)  # the server answers when the choice is made
+    asking.start()
+    asking.join(0.5)
+    while asking.is_alive():
+        ours = [job for job in _rankings(client) if job["id"] not in before][:1]
+        for job in ours:
+            say("progress", job=job)
+        if cancelled():
+            for job in ours:
+                client.cancel(job["id"])
+            raise errors.CancelledError()
+        asking.join(0.5)
+    if "error" in answer:
+        raise answer["error"]
+    return answer["image"]
+
+
+def _rankings(client):
+    """The jobs in which a model looks at the store's images, while the server answers."""
+    with contextlib.suppress(*errors.AWAY):
+        return [job for job in client.jobs() if job.get("kind") == "ranking"]
+    return []
+
+
+def submit_label(client, options, say, cancelled):
+    """Store a label map; its image first, where a file of it is given.
+
+    Raises:
+        errors.RefusedError: when another image has the name already; it is not replaced.
+    """
     site = Site(client.connection)
     if options.image_file:
-        site.store_image(options.image_file, options.image)
-    site.store_label(options.label, options.image, about=json.loads(options.about))
+        if site.has_image(options.image):
+            raise errors.RefusedError(
+                f"The server's store has a case {options.image} already",
+                expected="a name that no stored case has",
+                got=options.image,
+                action="give the case another name and submit again",
+            )
+        site.store_image(options.image_file, options.image, cancel=cancelled)
+        say("stored", image=options.image)
+    site.store_label(options.label, options.image, about=json.loads(options.about), cancel=cancelled)
     say("done", image=options.image)
 
 
 def tune(client, options, say, cancelled):
-    """Tune a model, tell how it goes, and give the report and the versions there are then."""
+    """Tune a model, or take up a tuning; tell how it goes, then its report and the versions there are.
+
+    Raises:
+        errors.ClientError: one of `errors.KEPT` names the job, which the server keeps.
+    """
     site = Site(client.connection)
-    job_id = site.tune(options.tune, json.loads(options.settings))
+    job_id = options.job or site.tune(options.tune, json.loads(options.settings))
     say("submitted", id=job_id)
-    client.wait(
-        job_id,
-        progress=lambda state: say("progress", job=state),
-        cancel=cancelled,
-        away=lambda: say("away"),
-        interval=0.5,
-    )
-    say("done", report=client.report(job_id), versions=site.versions(options.tune))
+    try:
+        if options.job and client.job(job_id)["state"] == "interrupted":
+            client.resubmit(job_id)
+        client.wait(
+            job_id,
+            progress=lambda state: say("progress", job=state),
+            cancel=cancelled,
+            away=lambda: say("away"),
+            interval=0.5,
+        )
+        say("done", report=client.report(job_id), versions=site.versions(options.tune))
+    except errors.KEPT as error:
+        error.job = job_id
+        raise
 
 
 def versions(client, options, say, _cancelled):

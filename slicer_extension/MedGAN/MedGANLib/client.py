@@ -134,6 +134,10 @@ class Client:
         except errors.NoAnswerError:  # it may have arrived
             return send()
 
+    def jobs(self):
+        """The documents of all jobs that the server keeps, oldest first."""
+        return self.connection.json("GET", "/jobs")["jobs"]
+
     def job(self, job_id):
         """The job document: state, position, fraction, stage, remaining_s, error, ..."""
         return self.connection.json("GET", "/jobs/" + job_id)

@@ -16,6 +16,7 @@ from MedGANLib.client import Client
 from MedGANLib.site import Site
 
 SUFFIX = {"nrrd": ".nrrd", "nii": ".nii", "nii.gz": ".nii.gz"}
+UNDER_WAY = ("queued", "running", "interrupted")
 EXIT = {"cancelled": 130, "refused": 3, "failed": 4}
 
 
@@ -59,6 +60,7 @@ def describe(client):
         workers=health.get("workers", []),
         models=client.models(),
         strategies=Site(client.connection).strategies(),
+        tunings=[job for job in client.jobs() if job.get("kind") == "tune" and job["state"] in UNDER_WAY],
         user=str(who.get("username") or ""),
         role=str(next(iter(who["roles"]), "")),
     )

@@ -50,10 +50,15 @@ class Site:
         )
         return str(chosen.get("id", ""))
 
-    def fetch_image(self, image, folder):
+    def has_image(self, image):
+        """True when the store has an image of this id."""
+        return bool(self._connection.json("GET", "/datastore/image/info", params={"image": image}))
+
+    def fetch_image(self, image, folder, *, cancel=None):
         """Download a stored image into `folder`; returns the path, whose ending says the format.
 
         Raises:
+            errors.CancelledError: when `cancel`, which is polled, says so.
             errors.ServerError: when it is stored in a format that this module does not read.
         """
         with (
@@ -71,14 +76,16 @@ class Site:
             path = os.path.join(folder, "image" + found.group(1).lower())
             with open(path, "wb") as out:
                 for block in answer.iter_content(_BLOCK):
+                    if cancel is not None and cancel():
+                        raise errors.CancelledError()
                     out.write(block)
         return path
 
-    def store_image(self, path, image):
-        """Store a volume file under an id."""
-        self._put("/datastore/image", "file", path, image=image)
+    def store_image(self, path, image, *, cancel=None):
+        """Store a volume file under an id; an image that has it is replaced. `cancel` stops the upload."""
+        self._put("/datastore/image", "file", path, cancel=cancel, image=image)
 
-    def store_label(self, path, image, *, about=None, tag=FINAL):
+    def store_label(self, path, image, *, about=None, tag=FINAL, cancel=None):
         """Store a label map as the label of a stored image.
 
         Args:
@@ -86,8 +93,9 @@ class Site:
             image: id of the image.
             about: noted beside it: a JSON object.
             tag: of the label.
+            cancel: polled; True stops the upload.
         """
-        self._put("/datastore/label", "label", path, about=about, image=image, tag=tag)
+        self._put("/datastore/label", "label", path, about=about, cancel=cancel, image=image, tag=tag)
 
     # -- versions of models ----------------------------------------------------------------------------------
     def tune(self, model, settings=None):
@@ -107,8 +115,9 @@ class Site:
         )
         return answer["versions"]
 
-    def _put(self, address, part, path, *, about=None, **params):
-        body = MultipartBody({"params": json.dumps(about or {})}, {part: path})
+    def _put(self, address, part, path, *, about=None, cancel=None, **params):
+        texts = {"params": json.dumps(about or {})}
+        body = MultipartBody(texts, {part: path}, cancel=cancel, stop=errors.CancelledError)
         try:
             self._connection.json(
                 "PUT", address, params=params, data=body, headers={"Content-Type": body.content_type}
