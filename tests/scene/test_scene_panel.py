@@ -309,7 +309,7 @@ def test_closing_the_scene_ends_the_run(panel, server, headless, big):
     headless.scene.Clear(0)
     assert not panel.runs.is_running
     assert not panel.ui.runButton.isEnabled()
-    assert not [job for job in jobs(server) if job["state"] in ("queued", "running")]
+    wait_until(lambda: not [job for job in jobs(server) if job["state"] in ("queued", "running")], 10)
     assert panel.tasks._form.inputs() == {}
 
 

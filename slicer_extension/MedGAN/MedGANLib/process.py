@@ -48,29 +48,40 @@ class ClientProcess:
         if self._ended:
             return
         self._process.closeWriteChannel()
-        qt.QTimer.singleShot(_GRACE_MS, self._kill)
+        self._end_after(_GRACE_MS)
 
-    def stop(self):
-        """Cancel and wait; nothing is called any more (the scene or the module goes away)."""
-        if self._ended:
-            return
-        self._ended = True
-        self._process.closeWriteChannel()
-        if not self._process.waitForFinished(_GRACE_MS):
+    def stop(self, then=None):
+        """Cancel, and say nothing any more (the scene goes away); returns at once.
+
+        Args:
+            then: called when the script has ended; its files can be removed then.
+        """
+        self._say_nothing(then)
+        self.cancel()
+
+    def leave(self, then=None):
+        """End the script at once, as `stop`; what the server does goes on there."""
+        self._say_nothing(then)
+        self._kill()
+
+    def wait(self):
+        """Wait until a script that was stopped has ended (the module goes away)."""
+        if not self._ended and not self._process.waitForFinished(_GRACE_MS):
             self._process.kill()
             self._process.waitForFinished(_GRACE_MS)
 
-    def leave(self):
-        """Look no longer; what the server does goes on there."""
-        if not self._ended:
-            self._ended = True
-            self._process.kill()
-            self._process.waitForFinished(_GRACE_MS)
+    def _say_nothing(self, then):
+        self._on_event = lambda _event: None
+        self._on_end = lambda _event: then() if then is not None else None
+
+    def _end_after(self, milliseconds):
+        qt.QTimer.singleShot(milliseconds, lambda: self._kill())  # the lambda keeps this object until then
 
     def _kill(self):
         if not self._ended:  # it waits for a server that does not answer
             self._last = self._last or {"event": "error", "error": errors.CancelledError().to_dict()}
             self._process.kill()
+            self._end_after(_GRACE_MS)
 
     def _read(self):
         self._buffer += bytes(self._process.readAllStandardOutput().data())

@@ -90,11 +90,15 @@ class RunPanel:
             self.say(_("Cancelling"))
             self._process.cancel()
 
-    def stop(self):
-        """End a run without a word (the scene or the module goes away)."""
+    def stop(self, *, wait=False):
+        """End a run without a word: the scene goes away, or the module, which waits for the end."""
         if self.is_running:
-            self._process.stop()
+            process, folder = self._process, self._folder
+            self._folder = ""  # it goes when nobody writes into it any more
+            process.stop(then=lambda: _remove(folder))
             self._finish()
+            if wait:
+                process.wait()
 
     def say(self, text):
         """A line below the progress bar; rich text."""

@@ -18,12 +18,13 @@ class ServerPanel:
         ui: the widgets of MedGAN.ui.
         on_cards: called with the cards of a server that answered, or with an empty list.
         on_strategies: called with what can choose the next case there: {name: description}.
+        on_tunings: called with the access and the tunings that are under way there, as job documents.
         start: makes the client process; a test may give another one.
     """
 
-    def __init__(self, ui, *, on_cards, on_strategies, start=ClientProcess):
+    def __init__(self, ui, *, on_cards, on_strategies, on_tunings, start=ClientProcess):
         self._ui, self._start = ui, start
-        self._on_cards, self._on_strategies = on_cards, on_strategies
+        self._on_cards, self._on_strategies, self._on_tunings = on_cards, on_strategies, on_tunings
         self._process, self._role = None, ""
         self.access = None
         kept = settings.last()
@@ -59,8 +60,7 @@ class ServerPanel:
 
     def connect(self, *_unused):
         """Ask the server under the address what it has."""
-        if self.is_connecting:
-            self._process.stop()
+        self.stop()
         self._lose()
         token = str(self._ui.tokenEdit.property("text")).strip()
         address, ca_file = self._address(), str(self._ui.caFileEdit.property("currentPath") or "").strip()
@@ -75,8 +75,9 @@ class ServerPanel:
 
     def stop(self):
         """End a connection attempt."""
-        if self._process is not None:
-            self._process.stop()
+        if self.is_connecting:
+            self._process.leave()
+        self._process = None
 
     def _ask(self, access):
         self._process = self._start(
@@ -96,6 +97,7 @@ class ServerPanel:
         self._ui.serverStatus.setText(texts.server_status(access, event, lack))
         self._on_strategies(event["strategies"])
         self._on_cards(event["models"])
+        self._on_tunings(access, event["tunings"])
 
     def _address_edited(self, *_unused):
         """A token that is kept for one address is not sent to another; one just typed stays."""
