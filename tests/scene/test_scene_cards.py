@@ -185,4 +185,4 @@ def test_versions_are_listed_with_the_figures_of_the_version_before():
     cells = [row for _version, row in texts.version_rows(versions)]
     assert cells == [("1.0.1 (in use)", "Dice, Front", "0.8765", "1.0.0 0.8000"), ("1.0.0", "", "", "")]
     report = {"rows": [{"name": "Version", "value": "1.0.1, <better>"}]}
-    assert texts.tuned(report) == "Version: 1.0.1, &lt;better&gt;"
+    assert texts.tuned("m", report) == "m: Version 1.0.1, &lt;better&gt;"

@@ -10,20 +10,25 @@ from slicer.i18n import tr as _
 from MedGANLib import texts
 from MedGANLib.process import ClientProcess
 
+_PROGRESS = ("upload", "submitted", "progress", "away")
+
 
 class Chore:
-    """Starts the script, shows its errors, gives its answer; one at a time.
+    """Starts the script, shows its progress and errors, gives its answer; one at a time.
 
     Args:
         label: where messages are shown.
+        bar: progress bar; shown while the script tells how far it is.
         on_state: called when it starts or ends.
         guard: context manager around work on the scene; shows an exception to the person.
         start: makes the client process; a test may give another one.
     """
 
-    def __init__(self, label, *, on_state, guard, start=ClientProcess):
-        self._label, self._on_state, self._guard, self._start = label, on_state, guard, start
+    def __init__(self, label, bar, *, on_state, guard, start=ClientProcess):
+        self._label, self._bar = label, bar
+        self._on_state, self._guard, self._start = on_state, guard, start
         self._process, self._folder = None, None
+        self._bar.setVisible(False)
         self.say("")
 
     @property
@@ -36,18 +41,27 @@ class Chore:
         self._label.setText(text)
         self._label.setVisible(bool(text))
 
-    def start(self, access, arguments, *, on_done, on_event=None, doing="", failed=""):
+    def refuse(self, why):
+        """Say why nothing was started."""
+        self.say(texts.marked(texts.RED, why))
+        self._on_state()
+
+    def start(self, access, arguments, *, on_done, on_event=None, on_error=None, doing="", failed=""):
         """Start the script; returns at once.
 
         Args:
-            access: to the server.
+            access: to the server; without one, that is said and nothing is started.
             arguments: function from a temporary folder to the script's arguments.
             on_done: called with the script's last event when all went well; the folder is still there then.
             on_event: called with every event before.
+            on_error: called with the error when the script failed or was cancelled.
             doing: said meanwhile.
             failed: said when the preparation or `on_done` raises, which the guard passes on.
         """
         if self.is_running:
+            return
+        if access is None:
+            self.refuse(_("Connect to a server."))
             return
         self._folder = tempfile.mkdtemp(prefix="medgan-")
         try:
@@ -55,8 +69,8 @@ class Chore:
                 self._process = self._start(
                     [*access.arguments(), "--out", self._folder, *arguments(self._folder)],
                     token=access.token,
-                    on_event=on_event or (lambda event: None),
-                    on_end=lambda event: self._ended(event, on_done, failed),
+                    on_event=lambda event: self._told(event, on_event),
+                    on_end=lambda event: self._ended(event, on_done, on_error, failed),
                 )
         except Exception:
             self._clean()
@@ -67,29 +81,54 @@ class Chore:
     def cancel(self, *_unused):
         """Ask the server to stop; the message follows."""
         if self.is_running:
+            self.say(texts.marked(texts.GREY, _("Cancelling")))
             self._process.cancel()
 
-    def leave(self):
-        """Wait no longer, without a word (the scene or the module goes away); the server goes on."""
-        if self.is_running:
-            self._process.leave()
-            self._clean()
-            self.say("")
+    def leave(self, *, wait=False):
+        """Look no longer, without a word: the scene goes away, or the module, which waits for the end.
 
-    def _ended(self, event, on_done, failed):
+        The server goes on.
+        """
+        if self.is_running:
+            process, folder = self._process, self._folder
+            process.leave(then=lambda: shutil.rmtree(folder, ignore_errors=True))
+            self._process, self._folder = None, None
+            self._bar.setVisible(False)
+            self.say("")
+            if wait:
+                process.wait()
+
+    def _told(self, event, on_event):
+        if on_event is not None:
+            on_event(event)
+        if event["event"] in _PROGRESS:
+            share, text = texts.progress(event)
+            self.say(texts.marked(texts.GREY, text))
+            if share is not None:
+                self._bar.setVisible(True)
+                self._bar.setValue(round(1000 * share))
+
+    def _ended(self, event, on_done, on_error, failed):
         self._process = None
+        self._bar.setVisible(False)
         try:
             if event["event"] == "done":
                 self.say("")
                 with self._guard(failed):
                     on_done(event)
-            elif event["error"].get("code") == "cancelled":
-                self.say(texts.marked(texts.GREY, _("Cancelled.")))
             else:
-                self.say(texts.marked(texts.RED, texts.error_lines(dict(event["error"], job=""))))
+                self._failed(event["error"])
+                if on_error is not None:
+                    on_error(event["error"])
         finally:
             self._clean()
             self._on_state()
+
+    def _failed(self, error):
+        if error.get("code") == "cancelled":
+            self.say(texts.marked(texts.GREY, _("Cancelled.")))
+        else:
+            self.say(texts.marked(texts.RED, texts.error_lines(error)))
 
     def _clean(self):
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -114,10 +114,10 @@ def verdict(name, report):
     return f"<b>{escape(name)}</b><br/>" + marked(color, words.get(found, escape(str(found))))
 
 
-def tuned(report):
+def tuned(model, report):
     """Rich text for a tuning that ended: its first row says which version came of it."""
     row = next(iter(report.get("rows", [])), {})
-    return escape("{}: {}".format(row.get("name", _("Version")), row.get("value", "?")))
+    return escape("{}: {} {}".format(model, row.get("name", _("Version")), row.get("value", "?")))
 
 
 def version_rows(versions):
