@@ -4,7 +4,7 @@ import os
 
 import slicer
 import vtk
-from MedGANLib import cards
+from MedGANLib import texts
 from MedGANLib.annotate_panel import AnnotatePanel
 from MedGANLib.logic import SceneLogic
 from MedGANLib.result_panel import ResultPanel
@@ -109,22 +109,36 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             guard=slicer.util.tryWithErrorDisplay,
         )
         watched = {"on_state": self.update, "guard": slicer.util.tryWithErrorDisplay}
-        self.annotation = AnnotatePanel(ui, nodes, on_image=self.onNextCase, **watched)
+        self.annotation = AnnotatePanel(
+            ui,
+            nodes,
+            models=lambda: (self.tasks.suggesting, self.tasks.card),
+            on_image=self.onNextCase,
+            **watched,
+        )
         self.tuning = TunePanel(ui, on_version=self.onVersion, **watched)
         self.tasks = TaskPanel(ui, nodes, on_change=self.update)
         self.server = ServerPanel(
-            ui, on_cards=self.tasks.set_cards, on_strategies=self.annotation.set_strategies
+            ui,
+            on_cards=self.tasks.set_cards,
+            on_strategies=self.annotation.set_strategies,
+            on_tunings=self.tuning.offer,
         )
         ui.runButton.clicked.connect(self.onRun)
         ui.resumeButton.clicked.connect(self.onResume)
-        ui.nextButton.clicked.connect(self.onNext)
-        ui.submitButton.clicked.connect(self.onSubmit)
-        ui.tuneButton.clicked.connect(lambda *_unused: self.tuning.tune(self.server.access))
-        ui.versionsButton.clicked.connect(lambda *_unused: self.tuning.show_versions(self.server.access))
-        ui.useButton.clicked.connect(lambda *_unused: self.tuning.use(self.server.access))
+        for button, act in (
+            (ui.nextButton, self.annotation.next),
+            (ui.submitButton, self.annotation.submit),
+            (ui.tuneButton, self.tuning.tune),
+            (ui.tuneResumeButton, self.tuning.resume),
+            (ui.versionsButton, self.tuning.show_versions),
+            (ui.useButton, self.tuning.use),
+        ):
+            button.clicked.connect(lambda *_unused, act=act: act(self.server.access))
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         self.update()
 
     def enter(self):
@@ -138,10 +152,10 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """The module goes away: nothing keeps running, nothing keeps observing."""
-        self.runs.stop()
+        self.runs.stop(wait=True)
         self.runs.forget()
         self.server.stop()
-        self.tuning.leave()
+        self.tuning.leave(wait=True)
         self.annotation.close()
         self.tasks.close()
         self.removeObservers()
@@ -160,33 +174,30 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.tasks.refresh_inputs()
         self.update()
 
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, _caller, _event, _node=None):
+        """A volume or segmentation may be gone: say again what can be done."""
+        if not slicer.mrmlScene.IsClosing():
+            self.update()
+
     def onRun(self, *_unused):
-        """Run what is chosen."""
+        """Run what is chosen; what is missing by now is said instead."""
+        lack = self.server.missing() or self.tasks.missing()
+        if lack:
+            self.runs.say(texts.marked(texts.RED, lack))
+            self.update()
+            return
         self.runs.start(self.tasks.request(self.server.access.server), self.server.access)
 
     def onResume(self, *_unused):
         """Go on with the job that the server kept, or with its result."""
         self.runs.resume(self.server.access)
 
-    def onNext(self, *_unused):
-        """Fetch the next case to label; the chosen model is asked where the strategy asks one."""
-        card = self.tasks.card
-        suggests = card is not None and card.get("task") == "suggest"
-        self.annotation.next(self.server.access, card["name"] if suggests else "")
-
     def onNextCase(self, node):
         """The next case is in the scene: show it, and choose it as input."""
         self.results.clear()
         self.logic.view.open(node)
         self.tasks.use_image(node)
-
-    def onSubmit(self, *_unused):
-        """Submit the corrected segmentation."""
-        card = self.tasks.card
-        suggests = card is not None and card.get("task") == "suggest"
-        self.annotation.submit(
-            self.server.access, cards.targets(card)[0].get("labels", []) if suggests else []
-        )
 
     def onVersion(self):
         """Another version of a model is in use: read the cards again."""

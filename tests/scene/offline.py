@@ -28,14 +28,20 @@ class Script:
 
     def __init__(self, arguments, *, token="", on_event, on_end):
         self.arguments, self.say, self.end, self.asked = arguments, on_event, on_end, []
+        self.is_running = True
 
     def cancel(self):
         """Asked to cancel."""
         self.asked.append("cancel")
 
-    def stop(self, *_unused, **_options):
+    def stop(self, then=None):
         """Asked to end."""
         self.asked.append("stop")
+
+    leave = stop
+
+    def wait(self):
+        """It has ended already."""
 
     def option(self, name):
         """What follows an option on the command line."""

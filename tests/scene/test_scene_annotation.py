@@ -179,8 +179,8 @@ def test_a_volume_that_is_not_stored_is_stored_with_its_label(panel, site, headl
     assert not panel.ui.submitButton.isEnabled()
     assert "drawn on no volume" in text(panel.ui.labelTarget)
     label.SetReferenceImageGeometryParameterFromVolumeNode(image)
-    with pytest.raises(RuntimeError, match="Draw a segment"):
-        panel.onSubmit()
+    panel.annotation.submit(panel.server.access)
+    assert "has no segment" in text(panel.ui.annotateMessage)
     assert not panel.annotation.is_running
     corrected = correct(headless, label, image, crops / "c3-labels.nii.gz")
     for (_, segment), name in zip(segments.each(corrected), sorted(PARTS), strict=True):
@@ -196,6 +196,17 @@ def test_a_volume_that_is_not_stored_is_stored_with_its_label(panel, site, headl
     assert "Doe" not in str(about)
     assert list(about["labels"]) == ["final"]
     assert "stored image " + name in text(panel.ui.labelTarget)
+    refuse_a_name_that_another_case_has(panel, headless, corrected, crops, name)
+
+
+def refuse_a_name_that_another_case_has(panel, headless, corrected, crops, name):
+    """Nothing that is stored is replaced by a volume that happens to have its name."""
+    other = headless.load_volume(crops / "c4-T1.nii.gz", name)
+    corrected.SetReferenceImageGeometryParameterFromVolumeNode(other)
+    panel.update()
+    assert panel.ui.caseEdit.text() == name
+    panel.ui.submitButton.click()
+    assert f"has a case {name} already" in finished(panel, panel.annotation)
 
 
 def test_a_model_is_tuned_on_the_labels_and_one_click_goes_back(panel, site, headless, crops, pictures):

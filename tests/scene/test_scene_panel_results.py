@@ -66,14 +66,14 @@ def test_a_case_that_is_in_the_scene_is_not_loaded_again(panel, headless, tmp_pa
     headless.scene.RemoveNode(source)
     started = scripted(panel.annotation._chore)
     for _ in range(2):
-        panel.onNext()
+        panel.ui.nextButton.click()
         started[-1].done(image="c0", file=path)
     assert [node.GetName() for node in panel.logic.nodes.volumes()] == ["c0"]
     (case,) = panel.logic.nodes.volumes()
     drawing = drawn_on(headless, case, [])
     panel.annotation.choose(drawing)
     for name, left in (("c0", drawing), ("c1", None)):
-        panel.onNext()
+        panel.ui.nextButton.click()
         started[-1].done(image=name, file=path)
         assert panel.annotation.selector.currentNode() is left
 

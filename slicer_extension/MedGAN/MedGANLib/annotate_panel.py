@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import uuid
 
 from slicer.i18n import tr as _
 
-from MedGANLib import segments, stored, texts
+from MedGANLib import meaning, segments, stored, texts
 from MedGANLib.chore import Chore
 from MedGANLib.form import fill, node_selector
 from MedGANLib.segments import SEGMENTATION
+
+_CHEAP = "first"  # MONAI Label's strategy that asks no model
 
 
 class AnnotatePanel:
@@ -19,19 +20,23 @@ class AnnotatePanel:
     Args:
         ui: the widgets of MedGAN.ui.
         logic: the `SceneLogic`.
+        models: function that gives the cards of the server's suggesting models, and the chosen card or None.
         on_image: called with the volume node of the next case.
         on_state: called when something starts or ends.
         guard: context manager around work on the scene; shows an exception to the person.
         chore: what runs the client script; a test may give another one.
     """
 
-    def __init__(self, ui, logic, *, on_image, on_state, guard, chore=Chore):
-        self._ui, self._logic, self._on_image = ui, logic, on_image
-        self._chore = chore(ui.annotateMessage, on_state=on_state, guard=guard)
+    def __init__(self, ui, logic, *, models, on_image, on_state, guard, chore=Chore):
+        self._ui, self._logic, self._models, self._on_image = ui, logic, models, on_image
+        self._chore = chore(ui.annotateMessage, ui.annotateBar, on_state=on_state, guard=guard)
+        self._strategy, self._named, self._unwatch = _CHEAP, None, lambda: None
         self.selector = node_selector("labelSelector", (SEGMENTATION,), logic.scene)
         self.selector.setToolTip(_("The segmentation to submit, corrected in the Segment Editor"))
         self.selector.currentNodeChanged.connect(self._chosen)
         fill(ui.labelBox, [(_("Segmentation"), self.selector)])
+        ui.annotateCancelButton.clicked.connect(self._chore.cancel)
+        ui.caseEdit.textEdited.connect(self._changed)
         self._on_state = on_state
         self.set_strategies({})
 
@@ -41,15 +46,17 @@ class AnnotatePanel:
         return self._chore.is_running
 
     def set_strategies(self, strategies):
-        """Offer what the server can choose the next case by: {name: description}."""
-        selector = self._ui.strategySelector
-        before = str(selector.property("currentText"))
+        """Offer what the server can choose the next case by: {name: description}.
+
+        The one that was used last is chosen, at first one that asks no model.
+        """
+        selector, names = self._ui.strategySelector, sorted(strategies)
         selector.clear()
-        for name in sorted(strategies):
+        for name in names:
             selector.addItem(name, name)
-        if before in strategies:
-            selector.setCurrentIndex(sorted(strategies).index(before))
-        selector.setToolTip("\n".join(f"{name}: {strategies[name]}" for name in sorted(strategies)))
+        if self._strategy in names:
+            selector.setCurrentIndex(names.index(self._strategy))
+        selector.setToolTip("\n".join(f"{name}: {strategies[name]}" for name in names))
 
     def choose(self, segmentation):
         """Select a segmentation, for example the one that was just suggested."""
@@ -66,15 +73,17 @@ class AnnotatePanel:
         free = access is not None and not missing and not busy and not self.is_running
         strategies = int(self._ui.strategySelector.property("count")) > 0
         self._ui.nextButton.setEnabled(free and strategies)
-        segmentation = self.selector.currentNode()
-        image = segments.image_of(segmentation) if segmentation is not None else None
-        self._ui.submitButton.setEnabled(free and image is not None)
-        self._ui.labelTarget.setText(self._where(access, segmentation, image))
+        self._ui.annotateCancelButton.setEnabled(self.is_running)
+        self._name_case(access)
+        lack = self._lack(access)
+        self._ui.submitButton.setEnabled(free and not lack)
+        self._ui.labelTarget.setText(lack or self._where(access))
 
-    def next(self, access, model):
-        """Fetch the case that the strategy chooses; `model` suggests segmentations, or is empty."""
-        strategy = str(self._ui.strategySelector.property("currentText"))
-        more = ["--model", model] if model else []
+    def next(self, access):
+        """Fetch the case that the strategy chooses; it may ask the chosen model, if that suggests."""
+        self._strategy = strategy = str(self._ui.strategySelector.property("currentText"))
+        models, chosen = self._models()
+        more = ["--model", chosen["name"]] if chosen in models else []
         self._chore.start(
             access,
             lambda _folder: ["--next", strategy, *more],
@@ -83,24 +92,23 @@ class AnnotatePanel:
             failed=_("The case could not be loaded."),
         )
 
-    def submit(self, access, labels):
-        """Submit the chosen segmentation as the label of its image.
-
-        Args:
-            access: to the server.
-            labels: what values mean there, for a segmentation that does not say so itself.
-        """
+    def submit(self, access):
+        """Submit the chosen segmentation as the label of its image; what is missing is said instead."""
+        self._name_case(access)
+        lack = self._lack(access)
+        if lack:
+            self._chore.refuse(lack)
+            return
         segmentation = self.selector.currentNode()
-        image = segments.image_of(segmentation)
+        image, labels = segments.image_of(segmentation), self._meaning(segmentation).labels
         known = stored.name_of(image, access)
-        name = known or "case-" + uuid.uuid4().hex[:8]
+        name = known or self._case()
         about = {"model": segmentation.GetAttribute("MedGAN.Model") or "", "corrected": True}
 
         def arguments(folder):
-            values = None if segments.is_told(segmentation) else labels
             grid = stored.grid_of(image)
             path = self._logic.export(
-                segmentation, folder, "label", reference=image, labels=values, grid=grid
+                segmentation, folder, "label", reference=image, labels=labels, grid=grid
             )
             found = ["--label", path, "--image", name, "--about", json.dumps(about)]
             return found if known else [*found, "--image-file", self._logic.export(image, folder, "image")]
@@ -108,18 +116,20 @@ class AnnotatePanel:
         self._chore.start(
             access,
             arguments,
-            on_done=lambda event: self._submitted(image, event["image"], access),
+            on_done=lambda _event: self._submitted(image, name, access),
+            on_event=lambda event: self._image_stored(event, image, name, access),
             doing=_("Sending the label"),
             failed=_("The label could not be prepared."),
         )
 
-    def leave(self):
+    def leave(self, *, wait=False):
         """Wait for nothing any more."""
-        self._chore.leave()
+        self._chore.leave(wait=wait)
 
     def close(self):
         """Let go of the scene."""
-        self.leave()
+        self.leave(wait=True)
+        self._unwatch()
         self.selector.setMRMLScene(None)
 
     def _arrived(self, event, access):
@@ -132,25 +142,64 @@ class AnnotatePanel:
             self.choose(None)  # it is of another case
         self._on_image(image)
 
+    def _image_stored(self, event, image, name, access):
+        if event["event"] == "stored":
+            stored.note(image, name, access)
+
     def _submitted(self, image, name, access):
         stored.note(image, name, access)
         said = _("Stored as the final label of {name}.").format(name=name)
         self._chore.say(texts.marked(texts.GREEN, said))
 
     def _chosen(self, *_unused):
+        self._unwatch()
+        self._unwatch = segments.watch(self.selector.currentNode(), self._changed)
+        self._changed()
+
+    def _changed(self, *_unused):
         self._on_state()
 
-    @staticmethod
-    def _where(access, segmentation, image):
+    def _meaning(self, segmentation):
+        return meaning.of(segmentation, *self._models())
+
+    def _case(self):
+        return str(self._ui.caseEdit.property("text")).strip()
+
+    def _name_case(self, access):
+        """Propose a name for a volume that is not stored yet; one that was typed for it stays."""
+        if access is None:
+            return
+        segmentation = self.selector.currentNode()
+        image = segments.image_of(segmentation) if segmentation is not None else None
+        new = image if image is not None and not stored.name_of(image, access) else None
+        self._ui.caseBox.setVisible(new is not None)
+        if new is not None and new.GetID() != self._named:
+            self._ui.caseEdit.setText(stored.new_name(new))
+        self._named = new.GetID() if new is not None else None
+
+    def _lack(self, access):
+        """What has to be done before a label can be submitted; empty when nothing has."""
+        segmentation = self.selector.currentNode()
         if segmentation is None:
             return _("Choose the segmentation that you corrected.")
+        image = segments.image_of(segmentation)
         if image is None:
             return _(
                 "This segmentation is drawn on no volume: choose its source volume in the Segment Editor."
             )
+        if access is None:
+            return _("Connect to a server.")
+        if not stored.name_of(image, access) and not stored.is_name(self._case()):
+            return _("Give the case a name of letters, digits, dots, - and _.")
+        return self._meaning(segmentation).lack
+
+    def _where(self, access):
+        segmentation = self.selector.currentNode()
+        image = segments.image_of(segmentation)
         known = stored.name_of(image, access)
         if known:
-            return _("Will be the label of the stored image {name}.").format(name=known)
-        return _(
-            "{name} is not in the server's store: Submit stores the volume there too, under a new name."
-        ).format(name=image.GetName())
+            text = _("Will be the label of the stored image {name}.").format(name=known)
+        else:
+            text = _("{name} is not in the server's store: Submit stores the volume there too, as {case}.")
+            text = text.format(name=image.GetName(), case=self._case())
+        return text + "\n" + self._meaning(segmentation).text

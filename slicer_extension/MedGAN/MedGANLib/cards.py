@@ -97,6 +97,11 @@ def input_labels(card, key):
     return next((list(p.get("labels", [])) for p in inputs(card) if p["key"] == key), [])
 
 
+def output_labels(card):
+    """What the values of the first label map that a model makes mean; empty where it makes none."""
+    return next((list(p.get("labels", [])) for p in card.get("outputs", []) if kind(p) == "labels"), [])
+
+
 def from_nothing(card):
     """True when a model needs no input."""
     return int(card.get("min_inputs", 1)) == 0 and not any(p.get("required") for p in inputs(card))

@@ -143,18 +143,13 @@ def each(segmentation):
 
 def meaning(segmentation):
     """What the values of a segmentation mean: as it was made, else from its segments."""
-    if is_told(segmentation):
-        return json.loads(segmentation.GetAttribute(_MEANING))
+    if told(segmentation):
+        return told(segmentation)
     values = _values(segmentation, None)
     return [
         {"value": values[segment_id], "name": segment.GetName(), "colour": _hex(segment.GetColor())}
         for segment_id, segment in each(segmentation)
     ]
-
-
-def is_told(segmentation):
-    """True when a segmentation itself says what its values mean."""
-    return bool(json.loads(segmentation.GetAttribute(_MEANING) or "[]"))
 
 
 def in_scene(scene):
@@ -163,21 +158,51 @@ def in_scene(scene):
     return [scene.GetNthNodeByClass(n, SEGMENTATION) for n in range(count)]
 
 
+def watch(segmentation, call):
+    """Call a function whenever a segmentation gets other segments, other names or another image.
+
+    Args:
+        segmentation: the node, or None.
+        call: the function.
+
+    Returns:
+        A function that ends it.
+    """
+    if segmentation is None:
+        return lambda: None
+    node, inside = slicer.vtkMRMLNode, slicer.vtkSegmentation
+    events = [node.ReferenceAddedEvent, node.ReferenceModifiedEvent, node.ReferenceRemovedEvent]
+    events += [inside.SegmentAdded, inside.SegmentRemoved, inside.SegmentModified]
+    tags = [segmentation.AddObserver(event, lambda *_unused: call()) for event in events]
+    return lambda: [segmentation.RemoveObserver(tag) for tag in tags]
+
+
 def image_of(segmentation):
     """The volume node that a segmentation is drawn on, or None."""
     return segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
 
 
+def unknown(segmentation, labels):
+    """Names of the segments that are none of the labels."""
+    known = {label["name"].casefold() for label in labels}
+    return [one.GetName() for _, one in each(segmentation) if one.GetName().strip().casefold() not in known]
+
+
+def told(segmentation):
+    """What a segmentation itself says that its values mean; empty when it says nothing."""
+    return json.loads(segmentation.GetAttribute(_MEANING) or "[]")
+
+
 def _values(segmentation, labels):
     """Segment id to value."""
-    labels = labels or json.loads(segmentation.GetAttribute(_MEANING) or "[]")
+    labels = labels or told(segmentation)
     segments = each(segmentation)
     if not labels:
         own = [segment.GetLabelValue() for _, segment in segments]
         distinct = len(set(own)) == len(own) and min(own, default=1) > 0
         return {one[0]: own[n] if distinct else n + 1 for n, one in enumerate(segments)}
     known = {label["name"].casefold(): int(label["value"]) for label in labels}
-    strange = [one.GetName() for _, one in segments if one.GetName().strip().casefold() not in known]
+    strange = unknown(segmentation, labels)
     if strange:
         names = ", ".join(label["name"] for label in labels)
         raise RuntimeError(f"Nobody knows the segment {strange[0]} here. Name each segment one of: {names}.")

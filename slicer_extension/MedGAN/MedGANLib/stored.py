@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 
 from MedGANLib.grids import ijk_to_ras, is_left_handed, turn_slices
 
@@ -11,6 +13,8 @@ STORED = "MedGAN.StoredImage"
 STORED_AT = "MedGAN.StoredAt"
 STORED_GRID = "MedGAN.StoredGrid"
 """Attribute of a fetched volume node: the matrix of its file (JSON), which may be left-handed."""
+
+_LONGEST = 100
 
 
 def note(node, name, access):
@@ -50,6 +54,20 @@ def load(logic, path, name, access):
         turn_slices(node)
     note(node, name, access)
     return node
+
+
+def new_name(node):
+    """A name for a case that is not stored yet: the volume's, without what a name cannot hold.
+
+    A volume's name that looks like a patient's in DICOM (``Doe^Jane``) is not used.
+    """
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", node.GetName()).strip("._-")[:_LONGEST]
+    return "case-" + uuid.uuid4().hex[:8] if "^" in node.GetName() or not name else name
+
+
+def is_name(text):
+    """True when a case can have this name."""
+    return len(text) <= _LONGEST and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) is not None
 
 
 def grid_of(node):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from MedGANLib import cards
+from MedGANLib import cards, contrasts
 from MedGANLib.form import CardForm
 from MedGANLib.results import Request
 
@@ -32,6 +32,11 @@ class TaskPanel:
         chosen = self._chosen(self._ui.modelSelector)
         models = self._groups.get(self._chosen(self._ui.taskSelector), [])
         return next((card for card in models if card["name"] == chosen), None)
+
+    @property
+    def suggesting(self):
+        """Cards of the models that suggest segmentations."""
+        return self._groups.get("suggest", [])
 
     @property
     def target(self):
@@ -76,12 +81,17 @@ class TaskPanel:
         return Request(server, self.card, inputs, self.target, seed, self._settings(), count)
 
     def use_image(self, node):
-        """Choose a volume as input, of a model that suggests segmentations where there is one."""
+        """Choose a volume as the one input, of a model that suggests segmentations where there is one.
+
+        It goes where its contrast fits, and nowhere when it fits no input; without a contrast, to the first.
+        """
         if "suggest" in self._groups:
             self._ui.taskSelector.setCurrentIndex(list(self._groups).index("suggest"))
         keys = [p["key"] for p in cards.inputs(self.card or {}) if cards.kind(p) == "image"]
         if keys:
-            self._form.choose({keys[0]: node})
+            contrast = self._logic.contrast_of(node)
+            fitting = contrasts.assign(keys, [(node, contrast)])
+            self._form.choose(fitting if contrast or fitting else {keys[0]: node})
             self._remember()
             self._inputs_changed()
 
