@@ -154,7 +154,7 @@ class MedGANWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module goes away: nothing keeps running, nothing keeps observing."""
         self.runs.stop(wait=True)
         self.runs.forget()
-        self.server.stop()
+        self.server.stop(wait=True)
         self.tuning.leave(wait=True)
         self.annotation.close()
         self.tasks.close()

@@ -73,11 +73,13 @@ class ServerPanel:
         if self.access is not None and not self.is_connecting:
             self._ask(self.access)
 
-    def stop(self):
-        """End a connection attempt."""
-        if self.is_connecting:
-            self._process.leave()
-        self._process = None
+    def stop(self, *, wait=False):
+        """End a connection attempt; the module that goes away waits for that."""
+        process, self._process = self._process, None
+        if process is not None and process.is_running:
+            process.leave()
+            if wait:
+                process.wait()
 
     def _ask(self, access):
         self._process = self._start(
