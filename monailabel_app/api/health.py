@@ -79,6 +79,8 @@ def metrics(request: Request) -> Response:
 def _missing(service: Service) -> Iterator[str]:
     if not any(worker["state"] in ("idle", "busy") for worker in service.queue.status()):
         yield "no worker is ready"
+    if not service.queue.alive:
+        yield "a thread of the queue has ended, start the server again"
     folders = {"the folder of jobs": service.private}
     if not service.options.studies.startswith(("http://", "https://")):
         folders["the studies folder"] = Path(service.options.studies)

@@ -23,6 +23,7 @@ from monailabel_app.problems import WorkerDiedError, foreseen, problem
 logger = logging.getLogger(__name__)
 _SWEEP_S = 60.0
 _STOP_S = 5.0
+_REST_S = 1.0
 
 Deliver = Callable[[Job, Results], None]
 
@@ -50,6 +51,11 @@ class Dispatcher:
             executor.start()
             self._begin(partial(self._serve, executor), f"queue-{executor.device}")
         self._begin(self._sweep_now_and_then, "queue-sweep")
+
+    @property
+    def alive(self) -> bool:
+        """True while every thread lives."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
         """Interrupt everything, end the executors, and return when all is quiet."""
@@ -82,23 +88,42 @@ class Dispatcher:
         thread.start()
 
     def _sweep_now_and_then(self) -> None:
-        while True:
-            with self._ledger.changed:
-                if self._ledger.changed.wait_for(lambda: self.stopping, _SWEEP_S):
-                    return
-            self._ledger.sweep()
+        while not self._stops_within(_SWEEP_S):
+            try:
+                self._ledger.sweep()
+            except Exception:
+                logger.exception("expired jobs are removed later")
+
+    def _stops_within(self, seconds: float) -> bool:
+        with self._ledger.changed:
+            return self._ledger.changed.wait_for(lambda: self.stopping, seconds)
 
     def _serve(self, executor: Executor) -> None:
-        while True:
-            with self._ledger.changed:
-                self._ledger.changed.wait_for(lambda: self.waiting or self.stopping)
-                if self.stopping:
-                    return
-                job = self._ledger.store.get(self.waiting.pop())
-                started = job.started or datetime.now(UTC)
-                job = replace(job, state="running", started=started, device=executor.device)
-                self._ledger.put(job)
+        """Do one job after the other. What goes wrong beside the work is logged, and the thread goes on."""
+        while not self.stopping:
+            try:
+                self._next(executor)
+            except Exception:
+                logger.exception("the queue of %s goes on", executor.device)
+                self._stops_within(_REST_S)
+
+    def _next(self, executor: Executor) -> None:
+        with self._ledger.changed:
+            self._ledger.changed.wait_for(lambda: self.waiting or self.stopping)
+            if self.stopping:
+                return
+            job = self._ledger.store.get(self.waiting.pop())
+            started = job.started or datetime.now(UTC)
+            job = replace(job, state="running", started=started, device=executor.device)
+        try:
+            self._ledger.put(job)
             self._do(executor, job)
+        except Exception as error:
+            # Not `finish`: the files may be what went wrong.
+            ended = {"finished": datetime.now(UTC), "error": problem(foreseen(error))}
+            self._ledger.update(job.id, state="failed", **ended)
+            raise
+        finally:
             with self._ledger.changed:
                 self._cancelled.discard(job.id)
             # A worker that had to be ended is replaced before anybody needs it.

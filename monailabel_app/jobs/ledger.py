@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,8 @@ from monailabel_app.jobs.retention import Retention
 from monailabel_app.jobs.store import Store
 from monailabel_app.jobs.watchers import Watchers
 from monailabel_app.problems import NotFoundError, ServerEndedError, StorageFullError, problem
+
+logger = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -48,7 +51,10 @@ class Ledger:
             self.store.put(job)
             self.changed.notify_all()
         for listener in self.listeners:
-            listener(job)
+            try:
+                listener(job)
+            except Exception:
+                logger.exception("a listener to job %s", job.id)
         self._watchers.alert(job.id)
         return job
 
@@ -93,7 +99,8 @@ class Ledger:
         self._watchers.alert(job.id)
 
     def sweep(self) -> None:
-        """Remove finished jobs that were kept long enough."""
+        """Remove finished jobs that were kept long enough, and write what could not be written before."""
+        self.store.flush()
         for job in self._retention.expired(self.store.jobs()):
             self.forget(job)
 

@@ -117,6 +117,11 @@ class JobQueue:
         """What each executor is doing."""
         return [executor.status() for executor in self._executors]
 
+    @property
+    def alive(self) -> bool:
+        """True while there is a thread for every executor, and one that removes what has expired."""
+        return self._dispatcher.alive
+
     def cancel(self, job_id: str) -> None:
         """Ask a job to end; a waiting one ends at once, a running one within about a second.
 

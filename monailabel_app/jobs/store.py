@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ from medgan_core.errors import ResourceError
 from monailabel_app.jobs.job import Job
 from monailabel_app.problems import NotFoundError
 
+logger = logging.getLogger(__name__)
 VERSION = 1
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -33,7 +35,8 @@ class Store:
     """Remembers jobs in ``jobs.sqlite3``; safe to use from several threads. Their files are not its business.
 
     Jobs are answered from memory, so a poll never waits for the disk; a change of progress alone is not
-    written. A write survives the end of the process at once, and a loss of power within moments.
+    written. A write survives the end of the process at once, and a loss of power within moments. What cannot
+    be written (the disk is full) is true nevertheless, and is written again with the next change or `flush`.
 
     Args:
         folder: of the file, made if missing; each job's own folder is ``jobs/ID`` below it.
@@ -55,6 +58,8 @@ class Store:
             raise self._unusable(error) from error
         self._jobs = {job.id: job for job in jobs}
         self._keys = {(job.client, job.key): job.id for job in jobs if job.key is not None}
+        # Rows that are still to be written, in order; None removes the row.
+        self._unwritten: dict[str, tuple[object, ...] | None] = {}
 
     def place(self, job_id: str) -> Path:
         """The folder of a job; it is not made here."""
@@ -64,12 +69,13 @@ class Store:
         """Remember a job, in place of an earlier one of the same id."""
         with self._lock:
             before = self._jobs.get(job.id)
-            if before is None or before.lasting != job.lasting:
-                document = json.dumps(job.to_dict())
-                self._database.execute(_PUT, (job.id, job.client, job.key, job.state, document))
             self._jobs[job.id] = job
             if job.key is not None:
                 self._keys[job.client, job.key] = job.id
+            if before is None or before.lasting != job.lasting:
+                document = json.dumps(job.to_dict())
+                self._unwritten[job.id] = (job.id, job.client, job.key, job.state, document)
+                self._write()
 
     def get(self, job_id: str) -> Job:
         """The job.
@@ -104,13 +110,31 @@ class Store:
         with self._lock:
             job = self._jobs.pop(job_id, None)
             if job is not None:
-                self._database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
                 self._keys.pop((job.client, job.key or ""), None)
+                self._unwritten[job_id] = None
+                self._write()
+
+    def flush(self) -> None:
+        """Write what could not be written before; nothing happens when it still cannot."""
+        with self._lock:
+            self._write()
 
     def close(self) -> None:
         """Let another server use the folder; jobs can still be read. Safe to call twice."""
         with self._lock:
+            self._write()
             self._database.close()
+
+    def _write(self) -> None:
+        try:
+            for job_id, row in list(self._unwritten.items()):
+                if row is None:
+                    self._database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+                else:
+                    self._database.execute(_PUT, row)
+                del self._unwritten[job_id]
+        except sqlite3.Error as error:
+            logger.error("%d jobs cannot be written yet: %s", len(self._unwritten), error)
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._file, timeout=2.0, isolation_level=None, check_same_thread=False)

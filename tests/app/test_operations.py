@@ -6,6 +6,7 @@ import json
 import stat
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
 from monailabel_app.access import Client, Role
+from monailabel_app.api import health
 from monailabel_app.audit import AuditLog
 from monailabel_app.bodies import SmallBodies
 from monailabel_app.confinement import without_folders
+from monailabel_app.service import Options
 from monailabel_app.tracing import Exchange, RequestTrace
 from tests.app.conftest import Server
 
@@ -185,6 +188,21 @@ def test_a_server_that_cannot_write_is_alive_but_not_ready(server: Server) -> No
         assert server.get("/health").json()["status"] == "ok"
     finally:
         moved.rename(server.studies)
+
+
+def test_a_server_whose_queue_has_ended_is_not_ready(tmp_path: Path) -> None:
+    def missing(*, alive: bool) -> list[str]:
+        queue = SimpleNamespace(status=lambda: [{"state": "idle"}], alive=alive)
+        service = SimpleNamespace(
+            queue=queue,
+            private=tmp_path,
+            options=Options(studies=str(tmp_path)),
+            cards=lambda: (["a card"], []),
+        )
+        return list(health._missing(service))  # type: ignore[arg-type]
+
+    assert missing(alive=True) == []
+    assert missing(alive=False) == ["a thread of the queue has ended, start the server again"]
 
 
 # --- requests ---------------------------------------------------------------------------------------------

@@ -275,3 +275,62 @@ def test_what_a_killed_server_left_running_is_interrupted(store: Store) -> None:
     assert [path.name for path in (half.folder / "results").iterdir()] == ["001"]
     assert (half.folder / "inputs" / "image.nii").is_file()
     queue.stop()
+
+
+def test_a_disk_that_is_full_for_a_while_stops_no_queue(store: Store) -> None:
+    gate = Gate()
+    gate.open.set()
+    queue = JobQueue(store, [gate])
+    queue.start()
+    store._database.execute("PRAGMA query_only = ON")  # as on a full disk, SQLite refuses to write
+    queue.submit(job(store, "a"))
+    assert queue.wait("a", 10).state == "done"
+    queue.submit(job(store, "gone"))
+    queue.wait("gone", 10)
+    queue.remove("gone")
+    store._database.execute("PRAGMA query_only = OFF")
+    queue.sweep()
+    assert queue.alive
+    queue.stop()
+    assert [(kept.id, kept.state) for kept in Store(store.folder).jobs()] == [("a", "done")]
+
+
+def test_a_devices_thread_survives_whatever_its_jobs_or_their_listeners_do(store: Store) -> None:
+    class Unsteady(Gate):
+        def start(self) -> None:
+            if self.order:
+                raise OSError("no process can be started")
+
+    def listener(changed: Job) -> None:
+        raise RuntimeError(changed.id)
+
+    gate = Unsteady()
+    gate.open.set()
+    queue = JobQueue(store, [gate])
+    queue.listeners.append(listener)
+    queue.start()
+    for name in "ab":
+        queue.submit(job(store, name))
+    assert [queue.wait(name, 20).state for name in "ab"] == ["done", "done"]
+    assert queue.alive
+    queue.stop()
+    assert not queue.alive
+
+
+def test_a_job_whose_files_cannot_be_put_in_order_has_failed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(finished: Job) -> None:
+        raise OSError(28, "No space left on device")
+
+    gate = Gate()
+    gate.open.set()
+    queue = JobQueue(store, [gate])
+    queue.start()
+    with monkeypatch.context() as broken:
+        broken.setattr("monailabel_app.jobs.files.remove_inputs", full)
+        queue.submit(job(store, "a"))
+        assert queue.wait("a", 10).state == "failed"
+    queue.submit(job(store, "b"))
+    assert queue.wait("b", 10).state == "done"
+    queue.stop()
