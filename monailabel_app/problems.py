@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -9,6 +11,8 @@ from starlette.types import Scope
 
 from medgan_core.errors import MedganError, ResourceError, UsageError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNUSABLE = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 PROBLEM_JSON = "application/problem+json"
 
 
@@ -79,7 +83,7 @@ class BusyError(ResourceError):
 
 
 class StorageFullError(ResourceError):
-    """Uploads and results do not fit into the server's quota."""
+    """Uploads, results or stored studies do not fit into the server's quota, or on its disk."""
 
     code = "storage-full"
 
@@ -179,9 +183,20 @@ def document_response(document: dict[str, Any], scope: Scope) -> JSONResponse:
 
 
 def foreseen(error: BaseException) -> MedganError:
-    """The error itself if the project raised it on purpose, else an `InternalError` that names its kind."""
+    """The error itself if the project raised it on purpose, or what it says of the disk.
+
+    Else an `InternalError` that names its kind.
+    """
     if isinstance(error, MedganError):
         return error
+    if isinstance(error, OSError) and error.errno in (*_FULL, *_UNUSABLE):
+        full = error.errno in _FULL
+        return (StorageFullError if full else ResourceError)(
+            "The server's disk is full" if full else "The server's disk cannot be used",
+            expected="a disk that takes what is written",
+            got=os.strerror(error.errno),  # Not the error's text: that names files of the server.
+            action="free some room on the server's disk" if full else "see the server's log",
+        )
     return InternalError(
         "The server met an error nobody foresaw",
         # Not its text: that may name files and folders of the server.

@@ -106,8 +106,7 @@ def create_app(service: Service, access: Access) -> FastAPI:
 
 def _folders(service: Service) -> list[Path]:
     """Folders of which clients learn nothing."""
-    studies = service.options.studies
-    stores = [] if studies.startswith(("http://", "https://")) else [Path(studies).resolve()]
+    stores = [] if service.studies is None else [service.studies]
     return [*stores, service.private, *service.options.models]
 
 

@@ -100,6 +100,12 @@ class Service:
         """The server's log; MONAI Label expects it in a folder of the app's."""
         return self.private / "app" / "logs" / "app.log"
 
+    @property
+    def studies(self) -> Path | None:
+        """The folder of studies; None when they come from a PACS."""
+        studies = self.options.studies
+        return None if studies.startswith(("http://", "https://")) else Path(studies).resolve()
+
     def card(self, name: str) -> ModelCard:
         """The model's card.
 

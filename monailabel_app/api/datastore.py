@@ -53,7 +53,7 @@ def form_with(part: str) -> dict[str, Any]:
 @router.put("/image", openapi_extra=form_with("file"), summary="Store an image")
 async def add_image(request: Request, service: Served, client: Asker, image: str = "") -> dict[str, str]:
     """Store a volume under an id (default: its file name without ending)."""
-    async with received(request, service) as form:
+    async with received(request, service, into=service.studies) as form:
         path = one_file(form, "file")
         name = PurePosixPath(form.names["file"].replace("\\", "/")).name
         image_id = checked(image or name[: -len("".join(path.suffixes))], _ID, "image id")
@@ -118,7 +118,7 @@ def download_image(image: str, service: Served) -> FileResponse:
 async def save_label(request: Request, service: Served, image: str, tag: str = "final") -> dict[str, Any]:
     """Store a label map, or any volume, of a stored image under a tag."""
     tag = checked(tag or "final", _TAG, "tag")
-    async with received(request, service) as form:
+    async with received(request, service, into=service.studies) as form:
         path, about = one_file(form, "label"), params(form)
         label = await run_in_threadpool(service.app.datastore().save_label, image, str(path), tag, about)
         told = await run_in_threadpool(service.app.on_save_label, image, label)

@@ -82,8 +82,8 @@ def _missing(service: Service) -> Iterator[str]:
     if not service.queue.alive:
         yield "a thread of the queue has ended, start the server again"
     folders = {"the folder of jobs": service.private}
-    if not service.options.studies.startswith(("http://", "https://")):
-        folders["the studies folder"] = Path(service.options.studies)
+    if service.studies is not None:
+        folders["the studies folder"] = service.studies
     for name, folder in folders.items():
         if not _writable(folder):
             yield f"{name} cannot be written"

@@ -5,30 +5,72 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
+from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
 from medgan_core.errors import UsageError
 from monailabel_app.api.uploads import Form, receive_form
+from monailabel_app.jobs.files import free_bytes
+from monailabel_app.problems import StorageFullError
 from monailabel_app.service import Service
+
+_DRAIN_S = 5.0
 
 
 @asynccontextmanager
-async def received(request: Request, service: Service, *, series: str | None = None) -> AsyncIterator[Form]:
-    """The request's form, its files in a folder that is removed when the block ends, however it ends.
+async def room(request: Request, service: Service, *also: Path) -> AsyncIterator[None]:
+    """Keep room for the bytes that a request announces while they come.
+
+    Args:
+        request: its body has not been read.
+        service: its folder receives them.
+        also: folders into which they go later.
 
     Raises:
+        StorageFullError: when they do not fit; what the client sends is taken in for a moment.
+    """
+    announced = request.headers.get("content-length", "")
+    size = int(announced) if announced.isdecimal() else 0
+    async with AsyncExitStack() as stack:
+        try:
+            for folder in also:
+                _require(size, await run_in_threadpool(free_bytes, folder))
+            await stack.enter_async_context(contextmanager_in_threadpool(service.queue.room(size)))
+        except StorageFullError:
+            await _drain(request)
+            raise
+        yield
+
+
+@asynccontextmanager
+async def received(
+    request: Request, service: Service, *, into: Path | None = None, series: str | None = None
+) -> AsyncIterator[Form]:
+    """The request's form, its files in a folder that is removed when the block ends, however it ends.
+
+    Args:
+        request: with a form.
+        service: receives it.
+        into: where its files go then, if that is known; there is room for them.
+        series: see `receive_form`.
+
+    Raises:
+        StorageFullError: when there is no room.
         MedganError: as `receive_form`.
     """
     folder = service.private / "received" / uuid.uuid4().hex
     try:
-        yield await receive_form(request, folder, limit=service.options.upload_limit, series=series)
+        async with room(request, service, *([into] if into else [])):
+            form = await receive_form(request, folder, limit=service.options.upload_limit, series=series)
+        yield form
     finally:
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
 
@@ -83,3 +125,21 @@ def checked(name: str, pattern: re.Pattern[str], what: str) -> str:
             action="choose another",
         )
     return name
+
+
+def _require(size: int, free: int) -> None:
+    if size > free:
+        raise StorageFullError(
+            "The disk of the studies is full",
+            expected=f"room for {size / 1e6:,.1f} MB",
+            got=f"{free / 1e6:,.1f} MB",
+            action="free some room on the server's disk",
+        )
+
+
+async def _drain(request: Request) -> None:
+    """Take in what a client still sends, for a moment: before that it does not read the answer."""
+    deadline = time.monotonic() + _DRAIN_S
+    async for _ in request.stream():
+        if time.monotonic() > deadline:
+            return

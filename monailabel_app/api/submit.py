@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
 from medgan_core.errors import UsageError
 from monailabel_app.access import Client, client_of
+from monailabel_app.api.receiving import room
 from monailabel_app.api.schemas import PROBLEMS, JobDocument, JobRequest
 from monailabel_app.api.uploads import Form, receive_form
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.run import Run
-from monailabel_app.problems import StorageFullError
 from monailabel_app.service import Service, service_of
 
 router = APIRouter(prefix="/jobs", tags=["Jobs"], responses=PROBLEMS)
@@ -33,7 +31,6 @@ Key = Annotated[
     ),
 ]
 _KEY = re.compile(r"[!-~]{1,255}")
-_DRAIN_S = 5.0
 _FORM = {
     "requestBody": {
         "required": True,
@@ -81,9 +78,7 @@ async def submit(
     try:
         if key is not None and not _KEY.fullmatch(key):
             raise _bad_key(key)
-        announced = request.headers.get("content-length", "")
-        size = int(announced) if announced.isdecimal() else 0
-        async with contextmanager_in_threadpool(service.queue.room(size)):
+        async with room(request, service):
             form = await receive_form(
                 request, folder / "inputs", limit=service.options.upload_limit, on_text=early
             )
@@ -91,10 +86,8 @@ async def submit(
         digest = "" if key is None else await run_in_threadpool(_digest, form)
         asked = Job(id=job_id, work=run, folder=folder, client=client.identity, key=key, digest=digest)
         job = await run_in_threadpool(service.submit, asked)
-    except BaseException as error:
+    except BaseException:
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
-        if isinstance(error, StorageFullError):
-            await _drain(request)
         raise
     if job.id != job_id:
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
@@ -150,14 +143,6 @@ def _digest(form: Form) -> str:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         digest.update(f"\n{key} {path.name} {content}".encode())
     return digest.hexdigest()
-
-
-async def _drain(request: Request) -> None:
-    """Take in what a client still sends, for a moment: before that it does not read the answer."""
-    deadline = time.monotonic() + _DRAIN_S
-    async for _ in request.stream():
-        if time.monotonic() > deadline:
-            return
 
 
 def _bad_key(key: str) -> UsageError:

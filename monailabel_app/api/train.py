@@ -148,16 +148,14 @@ def _texts(settings: dict[str, Any]) -> dict[str, str]:
 
 def _data(service: Service, name: str) -> Path:
     """The data set's folder: the studies folder or one below it, by a plain relative name."""
-    studies = service.options.studies
-    remote = studies.startswith(("http://", "https://"))
-    if not remote and re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_. -]*(/|$))*", name):
-        base = Path(studies).resolve()
+    base = service.studies
+    if base is not None and re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_. -]*(/|$))*", name):
         folder = (base / name).resolve()
         if folder.is_relative_to(base) and folder.is_dir():
             return folder
     raise UsageError(
         "The training's data set cannot be used",
         expected="a folder below the studies folder, with manifest.csv or in BIDS layout",
-        got="a DICOMweb server" if remote else name[:200],
+        got="a DICOMweb server" if base is None else name[:200],
         action="put the data set into the studies folder of the server",
     )

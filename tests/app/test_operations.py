@@ -20,7 +20,6 @@ from monailabel_app.api import health
 from monailabel_app.audit import AuditLog
 from monailabel_app.bodies import SmallBodies
 from monailabel_app.confinement import without_folders
-from monailabel_app.service import Options
 from monailabel_app.tracing import Exchange, RequestTrace
 from tests.app.conftest import Server
 
@@ -196,7 +195,7 @@ def test_a_server_whose_queue_has_ended_is_not_ready(tmp_path: Path) -> None:
         service = SimpleNamespace(
             queue=queue,
             private=tmp_path,
-            options=Options(studies=str(tmp_path)),
+            studies=tmp_path,
             cards=lambda: (["a card"], []),
         )
         return list(health._missing(service))  # type: ignore[arg-type]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import resource
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from monailabel.datastore.local import LocalDatastore
 
+from monailabel_app.problems import foreseen
 from monailabel_app.study_folder import StudyFolder
 
 NAMES = [f"study-{n}" for n in range(12)]
@@ -99,3 +103,83 @@ def test_what_is_removed_is_gone_at_once(tmp_path: Path) -> None:
     store.remove_image(NAMES[1])
     assert store.get_labeled_images() == []
     assert NAMES[1] not in store.list_images()
+
+
+@contextmanager
+def full_disk(free: int) -> Iterator[None]:
+    """Files of this process cannot grow beyond so many bytes: writing stops half-way, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (free, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def store_with_label(tmp_path: Path) -> StudyFolder:
+    """One image ``head`` with a final label."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "head.nii").write_bytes(b"image")
+    (tmp_path / "label.nii").write_bytes(b"label")
+    store = StudyFolder(str(tmp_path / "studies"), extensions=["*.nii", "*.nii.gz", "*.nrrd"])
+    store.save_label("head", str(tmp_path / "label.nii"), "final", {})
+    return store
+
+
+def test_a_full_disk_spoils_no_stored_image_label_or_list(tmp_path: Path) -> None:
+    store = store_with_label(tmp_path)
+    before = files(tmp_path / "studies")
+    (tmp_path / "large.nii").write_bytes(b"0" * 40000)
+    for change in (
+        lambda: store.save_label("head", str(tmp_path / "large.nii"), "final", {}),
+        lambda: store.add_image("head", str(tmp_path / "large.nii"), {}),
+        lambda: store.update_image_info("head", {"note": "x" * 40000}),
+    ):
+        with full_disk(20000), pytest.raises(OSError, match="too large") as caught:
+            change()
+        assert foreseen(caught.value).code == "storage-full"
+        assert files(tmp_path / "studies") == before
+
+
+def test_a_list_that_cannot_be_read_is_kept_aside_and_made_again(tmp_path: Path) -> None:
+    store_with_label(tmp_path)
+    listed = tmp_path / "studies" / "datastore_v2.json"
+    listed.write_text(listed.read_text()[:40])
+    again = StudyFolder(str(tmp_path / "studies"), extensions=["*.nii"])
+    assert again.get_labeled_images() == ["head"]
+    (aside,) = (tmp_path / "studies").glob("datastore_v2.json.*.damaged")
+    assert len(aside.read_text()) == 40
+    assert list(json.loads(listed.read_text())["objects"]) == ["head"]
+
+
+def test_a_label_with_another_ending_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    store = store_with_label(tmp_path)
+    (tmp_path / "corrected.nrrd").write_bytes(b"corrected")
+    store.save_label("head", str(tmp_path / "corrected.nrrd"), "final", {})
+    assert [p.name for p in (tmp_path / "studies" / "labels" / "final").iterdir()] == ["head.nrrd"]
+    store.remove_label("head", "final")
+    assert store.get_labeled_images() == []
+
+
+def test_an_image_with_another_ending_takes_the_place_of_the_first_and_goes_for_good(tmp_path: Path) -> None:
+    store = store_with_label(tmp_path)
+    (tmp_path / "new.nrrd").write_bytes(b"new")
+    store.add_image("head", str(tmp_path / "new.nrrd"), {})
+    store.refresh()
+    assert Path(store.get_image_uri("head")).name == "head.nrrd"
+    assert store.get_labeled_images() == [], "labels of the image before do not fit the new one"
+    (tmp_path / "studies" / "head.nii").write_bytes(b"left by an older server")
+    store.remove_image("head")
+    assert store.list_images() == []
+
+
+def test_the_same_image_stored_again_keeps_its_labels(tmp_path: Path) -> None:
+    store = store_with_label(tmp_path)
+    (tmp_path / "again.nii").write_bytes(b"image")
+    store.add_image("head", str(tmp_path / "again.nii"), {})
+    store.refresh()
+    assert store.get_labeled_images() == ["head"]
