@@ -30,7 +30,7 @@ _NO_IMAGES = {"seg", "dseg", "label", "labels", "mask", "roi", "lesion", "lesion
 _ONLY = "image"
 
 
-def read(folder: Path) -> list[Study]:
+def read(folder: Path, *, apart: bool = False) -> list[Study]:
     """Studies of a folder, sorted by patient and visit; all are listed as ``train`` and ``head``.
 
     The contrast is the last word of a name, after the last underscore: T1, T1w, T1pre; T1post, T1Gd, T1c,
@@ -40,6 +40,8 @@ def read(folder: Path) -> list[Study]:
 
     Args:
         folder: only it and the folders directly below are looked at, hidden ones left out.
+        apart: in the folder itself a last word that is no contrast belongs to the patient's name
+            (``case_004`` and ``case_007`` are two patients).
 
     Returns:
         No study when the folder holds no volume.
@@ -49,6 +51,8 @@ def read(folder: Path) -> list[Study]:
     """
     images: dict[tuple[str, str], dict[str, Path]] = {}
     for path, before, word in _volumes(folder):
+        if apart and word.lower() not in _CONTRASTS:
+            before, word = "", stem(path.name)
         visit = (before, "") if before else (word, "")
         add_file(images.setdefault(visit, {}), _key(word) if before else _ONLY, path, visit[0])
     for below in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):

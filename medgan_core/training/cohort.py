@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import json
+import os
+import shutil
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from medgan_core.card import ModelCard
 from medgan_core.data import bids, naming
 from medgan_core.data.manifest import Manifest
 from medgan_core.data.study import Study
-from medgan_core.errors import UsageError
+from medgan_core.errors import InputError, UsageError
 
 _COVERAGE = ("", "head", "brain")
 _HELD_BACK = 0.2
@@ -34,12 +35,14 @@ class Cohort:
 
     Args:
         studies: listed as ``train``, or as ``val`` where the patient is held back.
+        left_out: how many submitted labels are not among them, by reason.
     """
 
     studies: tuple[Study, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def of(folder: Path, card: ModelCard) -> Cohort:
+    def of(folder: Path, card: ModelCard, submitted: Mapping[str, Path] | None = None) -> Cohort:
         """What a folder holds for a model; only names and headers are read.
 
         The folder has a manifest, is a BIDS folder, or its file names tell patient and contrast (`naming`).
@@ -48,28 +51,42 @@ class Cohort:
         are taken, evenly by name, so that memory and time stay bounded. For translation the images of a
         study lie on one grid: those off the first one's are left out. For suggestions a study is an image, or
         the model's inputs, with a label map on its grid: one that the manifest lists, or a final label of the
-        datastore.
+        datastore. To a model of one input every image with a label map is a study; a name that ends in no
+        contrast is then a patient's as a whole.
 
         Args:
             folder: of the data.
             card: of the model; one that translates needs two of its inputs, one of them a target.
+            submitted: final labels of the images in the folder itself, by their names without ending; None
+                takes those in ``labels/final``, of several of one name the newest.
 
         Raises:
             UsageError: when too few patients fit.
             InputError: when the manifest is not in order, or a file is no volume.
         """
         suggests = card.task == "suggest"
-        found = [s for s in _studies(folder) if s.split != "test" and (suggests or s.coverage in _COVERAGE)]
-        fits = [_with_label(s, card, folder) if suggests else _with_images(s, card) for s in found]
-        named = [fit for fit in fits if fit is not None]
-        chosen = _bounded(_split(named))
-        if card.task == "translate":
-            chosen = [fit for study in chosen if (fit := _on_one_grid(study, card)) is not None]
+        apart = suggests and len(card.inputs) == 1
+        studies = _studies(folder, apart=apart)
+        found = [s for s in studies if s.split != "test" and (suggests or s.coverage in _COVERAGE)]
+        finals = (_finals(folder) if submitted is None else submitted) if suggests else {}
         if suggests:
-            chosen = [fit for study in chosen if (fit := _on_label_grid(study, card)) is not None]
+            named = [case for s in found for case in _labelled(s, card, folder, finals)]
+        else:
+            named = [fit for s in found if (fit := _with_images(s, card)) is not None]
+        chosen = bounded = _bounded(_split(named))
+        if card.task == "translate":
+            chosen = [fit for study in bounded if (fit := _on_one_grid(study, card)) is not None]
+        if suggests:
+            chosen = [fit for study in bounded if (fit := _on_label_grid(study, card)) is not None]
+        left_out = _left_out(
+            finals,
+            ("not of an image that the model learns from", named),
+            (f"beyond {_MOST['train']} studies to train on and {_MOST['val']} to judge", bounded),
+            ("not on the image's grid", chosen),
+        )
         if {s.split for s in chosen} != {"train", "val"}:
-            raise _too_few(card, fitting=len(chosen), named=len(named), found=len(found))
-        return Cohort(tuple(chosen))
+            raise _too_few(card, fitting=len(chosen), named=len(named), found=len(found), left_out=left_out)
+        return Cohort(tuple(chosen), left_out)
 
     @property
     def held_back(self) -> tuple[Study, ...]:
@@ -104,24 +121,61 @@ class Cohort:
 
 
 def write(studies: Sequence[Mapping[str, Any]], folder: Path) -> Cohort:
-    """Make a folder with ``manifest.json`` of what `Cohort.to_list` gave.
+    """Make a folder with the files of what `Cohort.to_list` gave and a ``manifest.json`` of them, once.
+
+    A label map that is submitted anew, or an image that is stored anew, changes nothing here: labels are
+    copied, images linked where the disk allows it. A folder that was made before stays as it is.
 
     Returns:
-        The cohort.
+        The cohort; its files are those in the folder.
 
     Raises:
         InputError: when a file is no longer there.
+        OSError: when it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"studies": list(studies)}, indent=2)
-    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        kept = [_kept(study, folder, f"{number:03d}") for number, study in enumerate(studies, start=1)]
+        draft = manifest.with_suffix(".part")
+        draft.write_text(json.dumps({"studies": kept}, indent=2), encoding="utf-8")
+        draft.replace(manifest)
     return Cohort(Manifest.load(folder).studies)
 
 
-def _studies(folder: Path) -> Sequence[Study]:
+def _kept(study: Mapping[str, Any], folder: Path, name: str) -> dict[str, Any]:
+    """A study with its files in a folder of this name, and named relative to the folder of all."""
+    kept = dict(study)
+    for kind, put in (("images", _link), ("labels", shutil.copyfile)):
+        kept[kind] = {}
+        for number, (key, source) in enumerate(study[kind].items(), start=1):
+            path = Path(source)
+            place = Path(name, kind, f"{number}{path.name.removeprefix(naming.stem(path.name))}")
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file():
+                raise InputError(
+                    "A file of the studies is not there any more",
+                    expected=path.name,
+                    got="nothing",
+                    action="submit the tuning again",
+                )
+            put(path, folder / place)
+            kept[kind][key] = place.as_posix()
+    return kept
+
+
+def _link(source: Path, place: Path) -> None:
+    """Another name of a file, or a copy where the disk does not allow that."""
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copyfile(source, place)
+
+
+def _studies(folder: Path, *, apart: bool) -> Sequence[Study]:
     if any((folder / name).is_file() for name in _MANIFESTS) or bids.is_bids(folder):
         return Manifest.load(folder).studies
-    return naming.read(folder)
+    return naming.read(folder, apart=apart)
 
 
 def _with_images(study: Study, card: ModelCard) -> Study | None:
@@ -133,16 +187,24 @@ def _with_images(study: Study, card: ModelCard) -> Study | None:
     return replace(study, images=images, labels={}) if enough else None
 
 
-def _with_label(study: Study, card: ModelCard, folder: Path) -> Study | None:
-    """The study with what the model takes and its label map alone, or None when there is no such pair."""
+def _labelled(study: Study, card: ModelCard, folder: Path, finals: Mapping[str, Path]) -> list[Study]:
+    """What the model takes of a study with its label map alone; several where each image has one of its own.
+
+    The label map that a manifest lists is that of the first of them.
+    """
     listed = study.labels.get(LABELS) or next(iter(study.labels.values()), None)
     coverage = "crop" if len(card.inputs) == 1 else study.coverage
+    cases: list[Study] = []
     for images in _inputs(study, card):
-        labels = [listed, *(_submitted(image, folder) for image in images.values())]
-        label = next((path for path in labels if path is not None), None)
+        names = [naming.stem(path.name) for path in images.values() if path.parent == folder]
+        label = listed or next((finals[name] for name in names if name in finals), None)
+        listed = None
         if label is not None:
-            return replace(study, coverage=coverage, images=images, labels={LABELS: label})
-    return None
+            visit = study.visit if not cases else names[0]
+            cases.append(
+                replace(study, visit=visit, coverage=coverage, images=images, labels={LABELS: label})
+            )
+    return cases
 
 
 def _inputs(study: Study, card: ModelCard) -> list[dict[str, Path]]:
@@ -158,13 +220,21 @@ def _inputs(study: Study, card: ModelCard) -> list[dict[str, Path]]:
     return [images] if all(port.key in images for port in card.inputs if port.required) else []
 
 
-def _submitted(image: Path, folder: Path) -> Path | None:
-    """The final label of an image of the datastore."""
-    name = naming.stem(image.name)
-    found = (
-        path for path in (folder / _FINAL).glob(f"{glob.escape(name)}.*") if naming.stem(path.name) == name
-    )
-    return next(found, None)
+def _finals(folder: Path) -> dict[str, Path]:
+    """Final labels of a datastore's folder by their images' names, of several of one name the newest."""
+    found = [path for path in (folder / _FINAL).glob("[!.]*.*") if path.is_file()]
+    return {naming.stem(path.name): path for path in sorted(found, key=lambda path: path.stat().st_mtime)}
+
+
+def _left_out(finals: Mapping[str, Path], *steps: tuple[str, Sequence[Study]]) -> dict[str, int]:
+    """How many submitted labels every step left out: its reason, and the studies that were there after it."""
+    left, found = set(finals.values()), {}
+    for reason, studies in steps:
+        kept = left & {path for study in studies for path in study.labels.values()}
+        if kept != left:
+            found[reason] = len(left - kept)
+        left = kept
+    return found
 
 
 def _on_label_grid(study: Study, card: ModelCard) -> Study | None:
@@ -208,7 +278,9 @@ def _bounded(studies: list[Study]) -> list[Study]:
     return chosen
 
 
-def _too_few(card: ModelCard, *, fitting: int, named: int, found: int) -> UsageError:
+def _too_few(
+    card: ModelCard, *, fitting: int, named: int, found: int, left_out: Mapping[str, int]
+) -> UsageError:
     wanted = "a clean MR image of the head or brain"
     where = "listed in manifest.csv, in BIDS layout, or named PATIENT_T1.nii.gz or PATIENT/T1.nii.gz"
     if card.task == "suggest":
@@ -221,6 +293,7 @@ def _too_few(card: ModelCard, *, fitting: int, named: int, found: int) -> UsageE
     return UsageError(
         f"There is too little to tune {card.name!r} on",
         expected=f"at least two patients (one is held back) with {wanted}, {where}",
-        got=f"{found} studies, {named} with such images, {fitting} of use",
+        got=f"{found} studies, {named} with such images, {fitting} of use"
+        + "".join(f"; {count} submitted labels {reason}" for reason, count in left_out.items()),
         action="name the files so, or put a manifest.csv beside them (docs/rest.md)",
     )

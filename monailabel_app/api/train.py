@@ -114,8 +114,8 @@ def _tuning(service: Service, card: ModelCard, asked: TrainingRequest, out: Path
     settings = _texts(asked.settings)
     recipe_of(card, settings, gpu=False)
     publishing.check(card.name, models=service.options.models[-1])
-    cohort = Cohort.of(_data(service, asked.data), card)
-    base = Path(service.options.studies).resolve()
+    data, base = _data(service, asked.data), Path(service.options.studies).resolve()
+    cohort = Cohort.of(data, card, _finals(service) if data == base else None)
     outside = [path for path in cohort.files if not path.resolve().is_relative_to(base)]
     if outside:
         raise UsageError(
@@ -125,8 +125,19 @@ def _tuning(service: Service, card: ModelCard, asked: TrainingRequest, out: Path
             action="move them into the studies folder, and correct the manifest",
         )
     return Tuning(
-        model=card.name, settings=settings, cohort=cohort.to_list(), out=str(out), default=asked.default
+        model=card.name,
+        settings=settings,
+        cohort=cohort.to_list(),
+        out=str(out),
+        default=asked.default,
+        left_out=cohort.left_out,
     )
+
+
+def _finals(service: Service) -> dict[str, Path]:
+    """The final labels that the store lists, by their images' ids."""
+    store = service.app.datastore()
+    return {image: Path(store.get_label_uri(image, "final")) for image in store.get_labeled_images()}
 
 
 def _read(params: dict[str, Any]) -> TrainingRequest:

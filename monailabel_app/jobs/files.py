@@ -12,11 +12,15 @@ from monailabel_app.jobs.work import REPORT, place_of
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder and below; one that vanishes meanwhile does not count."""
+    """Bytes of the files in a folder and below; one that vanishes meanwhile does not count.
+
+    Nor does one that has another name elsewhere, as images of the store have in the run of a tuning.
+    """
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+            found = path.stat()
+            total += found.st_size if path.is_file() and found.st_nlink == 1 else 0
     return total
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ class Tuning(Work):
         cohort: the studies, as `medgan_core.training.cohort.Cohort.to_list` gives them.
         out: run folder; one in the job's folder goes with the job.
         default: use the new version from now on even when it is not better.
+        left_out: how many submitted labels are not among the studies, by reason.
     """
 
     kind: ClassVar[str] = "tune"
@@ -31,6 +32,7 @@ class Tuning(Work):
     cohort: Sequence[Mapping[str, Any]]
     out: str
     default: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def perform(
         self, session: engine.Session, folder: Path, channel: Channel, studies: Sequence[Study]
@@ -73,6 +75,10 @@ class Tuning(Work):
             "tuned_from": made.found.version,
             "settings": settings,
         }
-        report = Report((version, *made.found.rows()), provenance)
+        left_out = [
+            Row("Submitted labels left out", count, "", reason, "caution")
+            for reason, count in self.left_out.items()
+        ]
+        report = Report((version, *left_out, *made.found.rows()), provenance)
         write_report(folder, report.to_dict())
         return Results({}, report.verdict)

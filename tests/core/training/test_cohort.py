@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -109,10 +110,12 @@ def test_many_are_bounded_evenly(tmp_path: Path, denoiser: ModelCard) -> None:
 def test_what_is_written_down_comes_back(tmp_path: Path, translator: ModelCard) -> None:
     before = Cohort.of(write_site(tmp_path / "site"), translator)
     after = cohort.write(before.to_list(), tmp_path / "run")
-    assert [(s.patient, s.split, s.images) for s in after.studies] == [
-        (s.patient, s.split, s.images) for s in before.studies
+    assert [(s.patient, s.split, list(s.images)) for s in after.studies] == [
+        (s.patient, s.split, list(s.images)) for s in before.studies
     ]
+    assert [path.read_bytes() for path in after.files] == [path.read_bytes() for path in before.files]
     before.files[0].unlink()
+    assert cohort.write(before.to_list(), tmp_path / "run") == after, "what was written down once stays"
     with pytest.raises(InputError, match="not there"):
         cohort.write(before.to_list(), tmp_path / "again")
 
@@ -136,7 +139,38 @@ def test_suggestions_learn_from_the_final_labels_of_the_store(tmp_path: Path, su
     assert len(found.files) == 6
     again = cohort.write(found.to_list(), tmp_path / "run")
     assert splits(again) == splits(found)
-    assert {s.patient: s.labels for s in again.studies} == {s.patient: s.labels for s in found.studies}
+    assert found.left_out == {"not on the image's grid": 1}
+    found.studies[0].labels["labels"].write_bytes(b"submitted anew")
+    assert all(path.read_bytes() != b"submitted anew" for path in again.files)
+
+
+def test_every_labelled_image_counts_though_its_names_have_underscores(
+    tmp_path: Path, suggester: ModelCard
+) -> None:
+    names = [f"hippocampus_{n:03d}.nii" for n in range(6)] + ["a_T1.nii", "a_T2.nii"]
+    put(tmp_path, *names, "unlabelled_7.nii")
+    put(tmp_path / "labels" / "final", *names, "nobody.nii")
+    found = Cohort.of(tmp_path, suggester)
+    assert {s.images["T1"].name for s in found.studies} == set(names)
+    assert all(s.labels["labels"].name == s.images["T1"].name for s in found.studies)
+    patients = [*(f"hippocampus_{n:03d}" for n in range(6)), "a", "a"]
+    assert sorted(s.patient for s in found.studies) == sorted(patients)
+    assert len({s.split for s in found.studies if s.patient == "a"}) == 1, "a patient is on one side"
+    assert len({(s.patient, s.visit) for s in found.studies}) == 8
+    assert found.left_out == {"not of an image that the model learns from": 1}
+
+
+def test_of_two_labels_of_one_image_that_is_taken_which_the_store_lists(
+    tmp_path: Path, suggester: ModelCard
+) -> None:
+    put(tmp_path, "a.nii", "b.nii", "c.nii")
+    finals = tmp_path / "labels" / "final"
+    put(finals, "a.nii.gz", "a.nii", "b.nii", "c.nii")
+    listed = {"a": finals / "a.nii", "b": finals / "b.nii"}
+    found = Cohort.of(tmp_path, suggester, listed)
+    assert {s.patient: s.labels["labels"] for s in found.studies} == listed
+    os.utime(finals / "a.nii.gz", (2e9, 2e9))
+    assert Cohort.of(tmp_path, suggester).studies[0].labels["labels"].name == "a.nii.gz", "else the newest"
 
 
 def test_a_model_of_several_inputs_gets_those_on_the_labels_grid(tmp_path: Path) -> None:

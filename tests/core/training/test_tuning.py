@@ -161,6 +161,21 @@ def test_a_suggestion_is_tuned_on_labels_and_judged_by_its_dice(tmp_path: Path) 
     assert made.card.volume_calibration == base.volume_calibration
 
 
+def test_a_label_submitted_meanwhile_does_not_change_what_both_versions_are_judged_by(tmp_path: Path) -> None:
+    models, studies = tmp_path / "models", write_crops(tmp_path / "crops", train=2, val=1)
+    publish_toy(models, HippocampusSuggest(widths=(8, 8)), name="site-suggest")
+    session = Session("cpu", registry=Registry([models]))
+
+    def relabel(step: Progress) -> None:
+        if step.stage.startswith("training"):
+            known = io.read(studies / "c2-labels.nii.gz")
+            io.write(known.with_data(1 + 0 * known.data), studies / "c2-labels.nii.gz")
+
+    idle = {"updates": "1", "lr": "0", "warmup": "1", "batch": "2"}
+    made = tune(session, "site-suggest", studies, tmp_path / "run", idle, progress=relabel)
+    assert made.found.after == made.found.before, "the weights are the same"
+
+
 def test_a_model_of_lesions_is_tuned_on_patients(tmp_path: Path) -> None:
     models, studies = tmp_path / "models", tmp_path / "heads"
     studies.mkdir()
