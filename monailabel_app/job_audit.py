@@ -13,6 +13,7 @@ from monailabel_app.api.uploads import SUFFIXES
 from monailabel_app.audit import AuditLog
 from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
+from monailabel_app.jobs.ranking import Ranking
 from monailabel_app.jobs.run import Run
 from monailabel_app.jobs.scoring import Scoring
 
@@ -78,10 +79,10 @@ class JobAudit:
 
 
 def _inputs(job: Job) -> dict[str, Path]:
-    """The job's volumes by input key; those of a batch by their number, as its keys are ids of images."""
+    """The job's volumes by input key; those of a batch by their number, as its keys are ids."""
     if isinstance(job.work, Run):
         return {key: Path(path) for key, path in job.work.inputs.items()}
-    if isinstance(job.work, Batch):
+    if isinstance(job.work, Batch | Ranking):
         return {str(n): Path(path) for n, path in enumerate(job.work.images.values(), 1)}
     if isinstance(job.work, Scoring):
         return {str(n): Path(path) for n, path in enumerate(job.work.labels.values(), 1)}

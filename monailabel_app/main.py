@@ -86,6 +86,12 @@ class MedganApp(MONAILabelApp):  # type: ignore[misc]
         ranked = {name: Ranked(name, self.registry, self.stored, lambda: self.runner) for name in ASKING}
         return {"first": First(), "random": Random(), **ranked}
 
+    @property
+    def strategies(self) -> Mapping[str, First | Random | Ranked]:
+        """What chooses the image to label next, by name."""
+        known: Mapping[str, First | Random | Ranked] = self._strategies
+        return known
+
     def init_scoring_methods(self) -> dict[str, LabelScoring]:
         """Checks of submitted labels."""
         return {

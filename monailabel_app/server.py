@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from medgan_core import __version__
 from monailabel_app.access import Access, AccessGuard
 from monailabel_app.api import (
+    activelearning,
     auth,
     batch,
     cohort,
@@ -37,15 +38,12 @@ from monailabel_app.api import (
     train,
 )
 from monailabel_app.api.errors import handle_errors
-from monailabel_app.api.infer import JobError
 from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.api.stock import add_stock_endpoints
 from monailabel_app.audit import AuditLog
 from monailabel_app.bodies import SmallBodies
 from monailabel_app.confinement import ConfinedNames
 from monailabel_app.job_audit import JobAudit
-from monailabel_app.jobs.job import Job
-from monailabel_app.jobs.work import Results, Work
 from monailabel_app.metrics import Metrics
 from monailabel_app.service import Service
 from monailabel_app.tracing import RequestIdFilter, RequestTrace
@@ -95,7 +93,8 @@ def create_app(service: Service, access: Access) -> FastAPI:
         ],
     )
     app.state.service, app.state.access, app.state.metrics = service, access, metrics
-    own = (batch.router, train.router, scoring.router, datastore.router, sessions.router, logs.router)
+    parts = (activelearning, batch, train, scoring, datastore, sessions, logs)
+    own = tuple(part.router for part in parts)
     routers = [part.router for part in (health, auth, models, submit, jobs, cohort, curves, store, infer)]
     for router in (*routers, *own):
         app.include_router(router)
@@ -123,27 +122,6 @@ def _load_monailabel(service: Service) -> Any:
     log.setFormatter(logging.Formatter(form))
     logging.getLogger().addHandler(log)
     app = app_instance()
-    app.runner = _QueueRunner(service)
     app.server_mode(True)
     app.on_init_complete()
     return app
-
-
-class _QueueRunner:
-    """Has the work of MONAI Label's tasks done by the queue, and waits for it in the caller's thread."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def __call__(self, work: Work, folder: Path) -> Results:
-        job_id, place = self._service.place()
-        queue = self._service.queue
-        queue.submit(Job(id=job_id, work=work, folder=place))
-        try:
-            job = queue.wait(job_id)
-            if job.state != "done":
-                raise JobError(job.error or {"detail": f"the job is {job.state}"})
-            shutil.copytree(place / "results", folder, dirs_exist_ok=True)
-            return Results(job.results, job.verdict or "not assessed")
-        finally:
-            queue.remove(job_id)

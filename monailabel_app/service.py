@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.executor import Executor, ProcessExecutor
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.queue import JobQueue
+from monailabel_app.jobs.ranking import Ranking
 from monailabel_app.jobs.retention import Retention
 from monailabel_app.jobs.run import Run, checked
 from monailabel_app.jobs.scoring import Scoring
@@ -25,6 +27,7 @@ from monailabel_app.jobs.work import Results, Work
 from monailabel_app.jobs.worker import Setup
 from monailabel_app.problems import UnknownModelError
 from monailabel_app.scoring import note_scores, read_scores
+from monailabel_app.strategies import note
 from monailabel_app.studies import image_path
 
 
@@ -144,11 +147,15 @@ class Service:
         job_id = uuid.uuid4().hex
         return job_id, self.private / "jobs" / job_id
 
-    def submit(self, job: Job) -> Job:
+    def submit(self, job: Job, *, instead: Callable[[Job], bool] = lambda other: False) -> Job:
         """Queue a job, after a run was checked against the model's card.
 
+        Args:
+            job: the new one.
+            instead: see `JobQueue.submit`.
+
         Returns:
-            The job as queued; an earlier one when it was submitted before under the same key.
+            The job as queued; an earlier one when it was submitted before under the same key, or will do.
 
         Raises:
             UsageError: when a run does not fit the card.
@@ -159,11 +166,13 @@ class Service:
         """
         if isinstance(job.work, Run):
             job = replace(job, work=checked(self.card(job.work.model), job.work))
-        return self.queue.submit(job)
+        return self.queue.submit(job, instead=instead)
 
     def _deliver(self, job: Job, results: Results) -> None:
-        """Keep scores, and a batch's results as labels when that was asked for, in the datastore."""
+        """Keep scores, what a ranking saw, and a batch's results as labels if asked for, in the datastore."""
         work: Work = job.work
+        if isinstance(work, Ranking):
+            note(self.app.datastore(), self.queue.get(job.id))
         if isinstance(work, Scoring):
             note_scores(self.app.datastore(), work, read_scores(job.folder / "results"))
         if not isinstance(work, Batch) or not work.tag:

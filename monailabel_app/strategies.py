@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from medgan_core import active, candidates
 from medgan_core.card import ModelCard
 from medgan_core.errors import InputError
 from medgan_core.registry import Registry
-from monailabel_app.jobs.ranking import Ranking
+from monailabel_app.jobs.job import Job
+from monailabel_app.jobs.ranking import Ranking, seen
 from monailabel_app.jobs.work import REPORT
 from monailabel_app.tasks import Runner
 
@@ -32,6 +34,8 @@ ASKING = {
 
 _MOST = 64
 _NOTED = "candidate"
+RESERVED = ("id", "strategy", _NOTED)
+"""Of what is noted about an image: the server's own, which no client writes."""
 
 
 class First(Strategy):  # type: ignore[misc]
@@ -66,7 +70,7 @@ class Ranked(Strategy):  # type: ignore[misc]
     """The first in an order of `medgan_core.active`, by what a model says of every image.
 
     What it said is noted with each image, so it looks at an image once, and again when that is stored anew or
-    the model changed. Of many new images it looks at 64 with every choice.
+    the model changed. Of many new images without a label it looks at 64 with every choice.
 
     Args:
         name: of the strategy.
@@ -82,7 +86,7 @@ class Ranked(Strategy):  # type: ignore[misc]
         self._name, self._registry, self._stored, self._runner = name, registry, stored, runner
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
-        """The choice; None when every image has a label.
+        """The choice, after the model has looked at what it had not seen; None when every image has a label.
 
         Args:
             request: ``model`` names the one to ask (default: the first that suggests segmentations).
@@ -92,12 +96,47 @@ class Ranked(Strategy):  # type: ignore[misc]
             UsageError: when there is no such model.
             InputError: when it can work on none of the images.
         """
+        work = self.unseen(request, datastore)
+        if work is not None:
+            folder = Path(tempfile.mkdtemp(prefix="medgan-"))
+            try:
+                self._runner()(work, folder)
+                found = json.loads((folder / REPORT).read_text(encoding="utf-8"))["candidates"]
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            _note(datastore, work, found)
+        return self.choose(request, datastore)
+
+    def unseen(self, request: Mapping[str, Any], datastore: Any) -> Ranking | None:
+        """What the model must look at before a choice; None when there is nothing to see or to choose.
+
+        Those that have a label are all among them: the others are compared with them.
+
+        Raises:
+            UsageError: when there is no such model.
+        """
         images = sorted(datastore.get_unlabeled_images())
         if not images:
             return None
-        card = candidates.find(self._registry, str(request.get("model") or ""))
-        labelled = sorted(datastore.get_labeled_images())
-        self._look(datastore, card, [*images, *labelled])
+        card = self._card(request)
+        labelled, others = (
+            [image for image in some if _noted(datastore, image, card) is None]
+            for some in (sorted(datastore.get_labeled_images()), images)
+        )
+        paths = {image: str(self._stored(image)) for image in (*labelled, *others[:_MOST])}
+        return Ranking(model=card.name, images=paths, sha256=card.weights.sha256) if paths else None
+
+    def choose(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
+        """The choice by what is noted; None when every image has a label.
+
+        Raises:
+            UsageError: when there is no such model.
+            InputError: when it can work on none of the images.
+        """
+        images = sorted(datastore.get_unlabeled_images())
+        if not images:
+            return None
+        card, labelled = self._card(request), sorted(datastore.get_labeled_images())
         notes = {image: _noted(datastore, image, card) for image in (*images, *labelled)}
         seen = {image: note for image, note in notes.items() if note and note["score"] is not None}
         known, done = ([image for image in some if image in seen] for some in (images, labelled))
@@ -117,23 +156,34 @@ class Ranked(Strategy):  # type: ignore[misc]
         chosen = known[int(active.order(self._name, pool)[0])]
         return {"id": chosen, "model": card.name, "score": seen[chosen]["score"]}
 
-    def _look(self, datastore: Any, card: ModelCard, images: Sequence[str]) -> None:
-        """Have the model look at images it has not seen, and note what it says."""
-        new = [image for image in images if _noted(datastore, image, card) is None][:_MOST]
-        if not new:
-            return
-        work = Ranking(model=card.name, images={image: str(self._stored(image)) for image in new})
-        folder = Path(tempfile.mkdtemp(prefix="medgan-"))
-        try:
-            self._runner()(work, folder)
-            found = json.loads((folder / REPORT).read_text(encoding="utf-8"))["candidates"]
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        for image, said in found.items():
-            info = datastore.get_image_info(image)
-            note = {"sha256": card.weights.sha256, "score": None, **(said or {})}
-            with suppress(ImageNotFoundException):  # removed meanwhile
-                datastore.update_image_info(image, {_NOTED: {**info.get(_NOTED, {}), card.name: note}})
+    def _card(self, request: Mapping[str, Any]) -> ModelCard:
+        return candidates.find(self._registry, str(request.get("model") or ""))
+
+
+def note(datastore: Any, job: Job) -> None:
+    """Note with each image what a ranking saw of it, also one that was stopped on its way.
+
+    Args:
+        datastore: MONAI Label's.
+        job: whose work is a ranking.
+    """
+    if isinstance(job.work, Ranking):
+        found = seen(job.folder / "results", job.studies)
+        _note(datastore, job.work, found, job.created.timestamp())
+
+
+def _note(
+    datastore: Any, work: Ranking, found: Mapping[str, Mapping[str, Any] | None], asked: float = math.inf
+) -> None:
+    """Note what was found; not with an image that was stored anew since the ranking was asked for."""
+    for image, said in found.items():
+        info = datastore.get_image_info(image)
+        known = info.get(_NOTED, {})
+        if info.get("ts", 0) > asked or known.get(work.model, {}).get("sha256") == work.sha256:
+            continue
+        told = {"sha256": work.sha256, "score": None, **(said or {})}
+        with suppress(ImageNotFoundException):  # removed meanwhile
+            datastore.update_image_info(image, {_NOTED: {**known, work.model: told}})
 
 
 def _noted(datastore: Any, image: str, card: ModelCard) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.api.uploads import Form
 from monailabel_app.problems import NotFoundError, UnknownImageError
 from monailabel_app.service import Service, service_of
+from monailabel_app.strategies import RESERVED
 
 router = APIRouter(prefix="/datastore", tags=["Datastore"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
@@ -57,15 +58,15 @@ async def add_image(request: Request, service: Served, client: Asker, image: str
         path = one_file(form, "file")
         name = PurePosixPath(form.names["file"].replace("\\", "/")).name
         image_id = checked(image or name[: -len("".join(path.suffixes))], _ID, "image id")
-        about = {**params(form), "user": client.name}
+        about = {**_without_reserved(params(form)), "user": client.name}
         stored = await run_in_threadpool(service.app.datastore().add_image, image_id, str(path), about)
     return {"image": stored}
 
 
 @router.put("/image/info", openapi_extra=_INFO, status_code=200, summary="Describe an image")
 async def describe_image(request: Request, service: Served, image: str) -> None:
-    """Add to what is noted about a stored image."""
-    about = params(await _fields(request), "info")
+    """Add to what is noted about a stored image; what the server itself notes is left as it is."""
+    about = _without_reserved(params(await _fields(request), "info"))
     await run_in_threadpool(service.app.datastore().update_image_info, image, about)
 
 
@@ -123,6 +124,10 @@ async def save_label(request: Request, service: Served, image: str, tag: str = "
         label = await run_in_threadpool(service.app.datastore().save_label, image, str(path), tag, about)
         told = await run_in_threadpool(service.app.on_save_label, image, label)
     return {**(told or {}), "image": image, "label": label}
+
+
+def _without_reserved(about: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in about.items() if key not in RESERVED}
 
 
 async def _fields(request: Request) -> Form:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from medgan_core.errors import MedganError, UsageError
-from monailabel_app.api.infer import JobError
+from monailabel_app.api.jobs import JobError
 from monailabel_app.problems import (
     MethodError,
     NotFoundError,
@@ -37,7 +37,7 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(JobError)
     async def of_job(request: Request, error: JobError) -> JSONResponse:
-        return document_response({"status": 500, "code": "failed", **error.document}, request.scope)
+        return document_response(error.document, request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -14,9 +14,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
-from medgan_core.errors import CancelledError
 from monailabel_app.access import Client, client_of
-from monailabel_app.api.jobs import follow
+from monailabel_app.api.jobs import finished
 from monailabel_app.api.receiving import params
 from monailabel_app.api.results import VolumeFile
 from monailabel_app.api.schemas import PROBLEMS
@@ -69,7 +68,7 @@ async def infer(
         asked = await run_in_threadpool(_read, service, model, form, image, session_id)
         asked_for = Job(id=job_id, work=asked.work, folder=folder, client=client.identity)
         await run_in_threadpool(service.submit, asked_for)
-        job = await _finished(service, request, job_id)
+        job = await finished(service.queue, request, job_id)
         key = asked.choose(job.results)
         report = json.loads((folder / "results" / REPORT).read_text(encoding="utf-8"))
     except BaseException:
@@ -101,28 +100,6 @@ def _read(service: Service, model: str, form: Form, image: str, session_id: str)
     elif path is None and image:
         path = service.stored(image)
     return read_request(service.card(model), params(form), path, service.stored, form.files.get("label"))
-
-
-async def _finished(service: Service, request: Request, job_id: str) -> Job:
-    """The job when it is done; it is cancelled when its client has gone."""
-    async for job in follow(service.queue, job_id):
-        if await request.is_disconnected():
-            raise CancelledError("The client has gone")
-        if job.final:
-            break
-    if job.state == "cancelled":
-        raise CancelledError()
-    if job.state != "done":
-        raise JobError(job.error or {})
-    return job
-
-
-class JobError(Exception):
-    """A job failed; carries its problem document."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        super().__init__(document.get("detail", "failed"))
-        self.document = dict(document)
 
 
 def _discard(service: Service, job_id: str, folder: Path) -> None:

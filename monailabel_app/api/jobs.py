@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
+from medgan_core.errors import CancelledError
 from monailabel_app.api.results import Encoding, Kind, report_response, volume_response
 from monailabel_app.api.schemas import PROBLEMS, JobDocument, JobList
 from monailabel_app.jobs.job import Job
@@ -91,6 +92,46 @@ async def follow(queue: JobQueue, job_id: str) -> AsyncIterator[Job]:
                 await asyncio.wait_for(changed.wait(), _KEEP_ALIVE_S)
     finally:
         end()
+
+
+class JobError(Exception):
+    """A job failed; carries its problem document."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__(document["detail"])
+        self.document = dict(document)
+
+
+async def finished(queue: JobQueue, request: Request, job_id: str) -> Job:
+    """The job when it is done; no thread waits for it.
+
+    Raises:
+        CancelledError: when it was cancelled or removed, or the client of the request has gone.
+        JobError: when it failed, or the server ends.
+    """
+    try:
+        async for job in follow(queue, job_id):
+            if await request.is_disconnected():
+                raise CancelledError("The client has gone")
+            if job.final:
+                break
+    except NotFoundError as error:
+        raise CancelledError() from error
+    return done(job)
+
+
+def done(job: Job) -> Job:
+    """The job itself, when it has ended well.
+
+    Raises:
+        CancelledError: when it was cancelled.
+        JobError: when it failed, or was interrupted.
+    """
+    if job.state == "cancelled":
+        raise CancelledError()
+    if job.error is not None:
+        raise JobError(job.error)
+    return job
 
 
 @router.post("/{job_id}/cancel", response_model=JobDocument, summary="Cancel a job")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends
 from starlette.concurrency import run_in_threadpool
 
 from monailabel_app.access import Client, client_of
-from monailabel_app.api.infer import JobError
+from monailabel_app.api.jobs import done
 from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.api.stock_tasks import StockTasks, Task
 from monailabel_app.jobs.job import Job
@@ -61,9 +61,7 @@ async def run(
     task = await StockTasks(service, "scoring").submit(job, wait=run_sync, enqueue=True)
     if not run_sync:
         return task
-    job = service.queue.get(job_id)
-    if job.state != "done":
-        raise JobError(job.error or {"detail": f"the job is {job.state}"})
+    job = done(service.queue.get(job_id))
     return await run_in_threadpool(read_scores, job.folder / "results")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,11 +53,16 @@ class JobQueue:
         self._dispatcher.stop()
         self._ledger.store.close()
 
-    def submit(self, job: Job) -> Job:
+    def submit(self, job: Job, *, instead: Callable[[Job], bool] = lambda other: False) -> Job:
         """Put a job at the end of its client's.
 
+        Args:
+            job: the new one.
+            instead: tells of a job that waits or runs whether it will do; then no other is made.
+
         Returns:
-            The job; or, when the client submitted the same request under the same key before, that one.
+            The job; or, when the client submitted the same request under the same key before, that one; or
+            the first that will do.
 
         Raises:
             BusyError: when too many of the client's jobs are waiting.
@@ -75,6 +80,9 @@ class JobQueue:
                         action="send the first request again unchanged, or take another key",
                     )
                 return known
+            for other in self.jobs():
+                if not other.final and instead(other):
+                    return other
             size = files.size_of(job.folder)
             self._accept(job.client)
             self._ledger.make_room(size)

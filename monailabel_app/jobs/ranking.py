@@ -26,12 +26,14 @@ class Ranking(Work):
     Args:
         model: name of the model.
         images: path of each image by its id.
+        sha256: of the model's weights as they were when it was asked for.
     """
 
     kind: ClassVar[str] = "ranking"
     reads: ClassVar[tuple[str, ...]] = ("images",)
 
     images: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
     def studies(self) -> tuple[Study, ...]:
         """One for each image, in order."""
@@ -54,7 +56,7 @@ class Ranking(Work):
             return self._seen(session, folder / place_of(number), study, channel)
 
         after = one_by_one(studies or self.studies(), channel, "image", look)
-        found = {study.image: _read(folder / place_of(n), study) for n, study in enumerate(after)}
+        found = seen(folder, after)
         report = Report(tuple(_row(study, found[study.image]) for study in after), {"model": self.model})
         write_report(folder, {**report.to_dict(), "candidates": found})
         return Results({}, report.verdict)
@@ -72,6 +74,17 @@ class Ranking(Work):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FOUND).write_text(json.dumps(asdict(found)), encoding="utf-8")
         return replace(study, state="done", seconds=round(time.monotonic() - begin, 3))
+
+
+def seen(folder: Path, studies: Sequence[Study]) -> dict[str, dict[str, Any] | None]:
+    """Score and features of every image that was looked at, None for one that the model cannot work on.
+
+    Args:
+        folder: of the results, of a ranking that may have been stopped on its way.
+        studies: of the job.
+    """
+    ended = [(n, study) for n, study in enumerate(studies) if study.state in ("done", "failed")]
+    return {study.image: _read(folder / place_of(n), study) for n, study in ended}
 
 
 def _read(folder: Path, study: Study) -> dict[str, Any] | None:

@@ -151,3 +151,15 @@ def test_a_ranking_makes_way_between_images_and_goes_on(tmp_path: Path, registry
     report = json.loads((tmp_path / "results" / "report.json").read_text())
     assert set(report["candidates"]) == {"a", "b"}
     assert all(found["score"] >= 0 for found in report["candidates"].values())
+
+
+def test_of_many_new_images_the_labelled_are_seen_first(tmp_path: Path, registry: Registry) -> None:
+    for n in range(70):
+        (tmp_path / f"c{n:03d}.nii").write_bytes(b"x")
+    (tmp_path / "z.nii").write_bytes(b"x")
+    (tmp_path / "labels" / "final").mkdir(parents=True)
+    (tmp_path / "labels" / "final" / "z.nii").write_bytes(b"x")
+    datastore = LocalDatastore(str(tmp_path), extensions=["*.nii"], auto_reload=False)
+    work = strategy("diversity", registry, datastore, None).unseen({}, datastore)
+    assert work is not None
+    assert list(work.images) == ["z", *(f"c{n:03d}" for n in range(64))]
