@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import uuid
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Request
+from monailabel.interfaces.exception import ImageNotFoundException
 
 from medgan_core.card import ModelCard
 from medgan_core.errors import MedganError, UsageError
@@ -23,12 +25,14 @@ from monailabel_app.jobs.retention import Retention
 from monailabel_app.jobs.run import Run, checked
 from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.store import Store
-from monailabel_app.jobs.work import Results, Work
+from monailabel_app.jobs.work import Results, Study, Work
 from monailabel_app.jobs.worker import Setup
-from monailabel_app.problems import UnknownModelError
+from monailabel_app.problems import UnknownImageError, UnknownModelError, foreseen, problem
 from monailabel_app.scoring import note_scores, read_scores
 from monailabel_app.strategies import note
 from monailabel_app.studies import image_path
+
+logger = logging.getLogger(__name__)
 
 
 def data_folder() -> Path:
@@ -175,14 +179,31 @@ class Service:
             note(self.app.datastore(), self.queue.get(job.id))
         if isinstance(work, Scoring):
             note_scores(self.app.datastore(), work, read_scores(job.folder / "results"))
-        if not isinstance(work, Batch) or not work.tag:
-            return
-        for study in self.queue.get(job.id).studies:
-            key = next((key for key in study.results if not key.endswith("/trust")), None)
-            if key is not None:
-                path = job.folder / "results" / study.results[key]
-                about = {"model": work.model, "verdict": study.verdict, "synthetic": True}
-                self.app.datastore().save_label(study.image, str(path), work.tag, about)
+        if isinstance(work, Batch) and work.tag:
+            studies = self.queue.get(job.id).studies
+            self.queue.mark(job.id, [self._labelled(job, work.tag, study) for study in studies])
+
+    def _labelled(self, job: Job, tag: str, study: Study) -> Study:
+        """A study after its result was kept as a label; failed when that cannot be, as its image is gone."""
+        key = next((key for key in study.results if not key.endswith("/trust")), None)
+        if key is None:
+            return study
+        path = job.folder / "results" / study.results[key]
+        about = {"model": job.work.model, "verdict": study.verdict, "synthetic": True}
+        try:
+            self.app.datastore().save_label(study.image, str(path), tag, about)
+        except ImageNotFoundException:
+            gone = UnknownImageError(
+                "The image was removed before its label could be kept",
+                expected="an image of the store",
+                got=study.image,
+                action="fetch the result from the job, if it is still wanted",
+            )
+            return replace(study, state="failed", error=problem(gone))
+        except Exception as error:
+            logger.exception("job %s: the label of a study", job.id)
+            return replace(study, state="failed", error=problem(foreseen(error)))
+        return study
 
 
 def _executors(options: Options) -> list[Executor]:

@@ -36,6 +36,7 @@ class Batch(Work):
     """
 
     kind: ClassVar[str] = "batch"
+    patient: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("images",)
 
     images: Mapping[str, str] = field(default_factory=dict)

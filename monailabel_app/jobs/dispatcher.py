@@ -134,7 +134,7 @@ class Dispatcher:
             results = executor.run(job, _Line(self, self._ledger, job))
             self._deliver(job, results)
             grown = files.size_of(job.folder) - job.size
-            self._ledger.make_room(max(0, grown), sparing=job.id)
+            self._ledger.discard(self._ledger.evict(0, there=max(0, grown), sparing=job.id))
             self._ledger.finish(job.id, state="done", results=dict(results.files), verdict=results.verdict)
         except Paused:
             self._again(job)
@@ -170,7 +170,7 @@ class Dispatcher:
             if job.id in self._cancelled:
                 self._ledger.finish(job.id, state="cancelled")
             else:
-                self.waiting.push(job.client, job.id, front=True)
+                self.waiting.push(job.client, job.id, front=True, patient=job.work.patient)
                 self._ledger.update(job.id, state="queued")
 
 
@@ -194,4 +194,4 @@ class _Line:
 
     def wanted(self) -> bool:
         with self._ledger.changed:
-            return self._dispatcher.waiting.others(self._job.client)
+            return self._dispatcher.waiting.wants(self._job.client, patient=self._job.work.patient)

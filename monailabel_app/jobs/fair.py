@@ -1,4 +1,7 @@
-"""Whose turn it is: one job of each client after the other, so that nobody waits behind another's many."""
+"""Whose turn it is: one job of each client after the other, so that nobody waits behind another's many.
+
+Of a client's own jobs those that somebody waits for come before the patient ones (trainings, batches).
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,22 @@ class FairQueue:
         # When each client was last served, counted in turns; one who never was comes first.
         self._served: dict[str, int] = {}
         self._turn = 0
+        self._patient: set[str] = set()
 
     def __len__(self) -> int:
         return sum(len(jobs) for jobs in self._waiting.values())
 
-    def push(self, client: str, job_id: str, *, front: bool = False) -> None:
-        """Add a job at the end of its client's, or (one that was paused) at their front."""
+    def push(self, client: str, job_id: str, *, front: bool = False, patient: bool = False) -> None:
+        """Add a job at the end of its client's, or (one that was paused) at their front.
+
+        Args:
+            client: whose it is.
+            job_id: its name.
+            front: put it before the client's others of its sort.
+            patient: the client's other jobs go before it.
+        """
+        if patient:
+            self._patient.add(job_id)
         jobs = self._waiting.setdefault(client, deque())
         if front:
             jobs.appendleft(job_id)
@@ -34,7 +47,8 @@ class FairQueue:
     def pop(self) -> str:
         """Take the next job; `IndexError` when there is none."""
         client = _next(self._waiting, self._served)
-        job_id = self._waiting[client].popleft()
+        job_id = self._take(self._waiting[client])
+        self._patient.discard(job_id)
         if not self._waiting[client]:
             del self._waiting[client]
         self._turn += 1
@@ -49,6 +63,7 @@ class FairQueue:
         for client, jobs in self._waiting.items():
             if job_id in jobs:
                 jobs.remove(job_id)
+                self._patient.discard(job_id)
                 if not jobs:
                     del self._waiting[client]
                 return True
@@ -58,9 +73,13 @@ class FairQueue:
         """How many jobs of a client wait."""
         return len(self._waiting.get(client, ()))
 
-    def others(self, client: str) -> bool:
-        """True when another client's job waits."""
-        return any(name != client for name in self._waiting)
+    def wants(self, client: str, *, patient: bool) -> bool:
+        """True when a job that runs for a client should make way.
+
+        Another client's job waits; or the one that runs is patient, and one of the client's own that is not.
+        """
+        own = self._waiting.get(client, ()) if patient else ()
+        return any(name != client for name in self._waiting) or any(job not in self._patient for job in own)
 
     def order(self) -> list[str]:
         """Every waiting job, as they would be taken if nobody came."""
@@ -68,12 +87,17 @@ class FairQueue:
         served, turn, order = dict(self._served), self._turn, []
         while waiting:
             client = _next(waiting, served)
-            order.append(waiting[client].popleft())
+            order.append(self._take(waiting[client]))
             if not waiting[client]:
                 del waiting[client]
             turn += 1
             served[client] = turn
         return order
+
+    def _take(self, jobs: deque[str]) -> str:
+        job_id = next((job for job in jobs if job not in self._patient), jobs[0])
+        jobs.remove(job_id)
+        return job_id
 
 
 def _next(waiting: Mapping[str, deque[str]], served: Mapping[str, int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +32,9 @@ class Ledger:
         self.store, self._retention = store, retention
         # Notified at every change of any job.
         self.changed = threading.Condition()
-        self._watchers, self._reserved = Watchers(), 0
+        self._watchers = Watchers()
+        # Bytes that uploads will take, and that removed jobs still take.
+        self._reserved, self._leaving = 0, 0
         # Told of every change of any job (audit, metrics); must not block.
         self.listeners: list[Callable[[Job], None]] = []
         self.watch = self._watchers.add
@@ -104,24 +106,44 @@ class Ledger:
         for job in self._retention.expired(self.store.jobs()):
             self.forget(job)
 
-    def make_room(self, size: int, *, sparing: str = "") -> None:
-        """Remove the oldest finished jobs (but the one to spare) until so many more bytes fit.
+    def evict(self, size: int, *, there: int = 0, sparing: str = "") -> list[Job]:
+        """Take the oldest finished jobs (but the one to spare) off the record until so many bytes fit.
+
+        Args:
+            size: bytes that are still to be written.
+            there: bytes on the disk already that count in no job's size yet.
+            sparing: id of a job that stays.
+
+        Returns:
+            The jobs; their files are still there, for `discard`.
 
         Raises:
-            StorageFullError: when they do not fit, whatever is removed.
+            StorageFullError: when the bytes do not fit, whatever is removed.
         """
         with self.changed:
-            jobs, free = self.store.jobs(), files.free_bytes(self.store.folder)
-            victims = self._retention.victims(jobs, size + self._reserved, free=free, sparing=sparing)
+            jobs, free = self.store.jobs(), files.free_bytes(self.store.folder) + self._leaving
+            need = size + self._reserved
+            victims = self._retention.victims(jobs, need, free=free, there=there, sparing=sparing)
             if victims is None:
                 raise StorageFullError(
                     "The server has no room for the job's files",
                     expected=f"at most {self._retention.quota / 1e6:,.0f} MB of uploads and results together",
-                    got=f"{size / 1e6:,.1f} MB more, with {free / 1e6:,.0f} MB left on the disk",
+                    got=f"{(size + there) / 1e6:,.1f} MB more, with {free / 1e6:,.0f} MB left on the disk",
                     action="delete jobs that are not needed, or start the server with a larger --quota-gb",
                 )
             for job in victims:
-                self.forget(job)
+                self.store.remove(job.id)
+                self._leaving += job.size
+            self.changed.notify_all()
+            return victims
+
+    def discard(self, evicted: Sequence[Job]) -> None:
+        """Remove the files of jobs that are off the record. Not under the lock: polls need it."""
+        for job in evicted:
+            files.remove_all(job)
+            with self.changed:
+                self._leaving -= job.size
+            self._watchers.alert(job.id)
 
     @contextlib.contextmanager
     def room(self, size: int) -> Iterator[None]:
@@ -131,9 +153,10 @@ class Ledger:
             StorageFullError: when they do not fit, whatever is removed.
         """
         with self.changed:
-            self.make_room(size)
+            evicted = self.evict(size)
             self._reserved += size
         try:
+            self.discard(evicted)
             yield
         finally:
             with self.changed:

@@ -13,6 +13,7 @@ from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.ledger import Ledger
 from monailabel_app.jobs.retention import Retention
 from monailabel_app.jobs.store import Store
+from monailabel_app.jobs.work import Study
 from monailabel_app.problems import BusyError, KeyReusedError, StateError
 
 
@@ -69,6 +70,7 @@ class JobQueue:
             KeyReusedError: when the client submitted another request under the same key.
             StorageFullError: when its files do not fit.
         """
+        size = files.size_of(job.folder)
         with self._ledger.changed:
             known = None if job.key is None else self._ledger.store.by_key(job.client, job.key)
             if known is not None:
@@ -83,10 +85,11 @@ class JobQueue:
             for other in self.jobs():
                 if not other.final and instead(other):
                     return other
-            size = files.size_of(job.folder)
             self._accept(job.client)
-            self._ledger.make_room(size)
-            return self._push(replace(job, size=size, studies=job.work.studies()))
+            evicted = self._ledger.evict(0, there=size)
+            job = self._push(replace(job, size=size, studies=job.work.studies()))
+        self._ledger.discard(evicted)
+        return job
 
     def resubmit(self, job_id: str) -> Job:
         """Queue an interrupted job again: the same job, with the inputs it was submitted with.
@@ -138,6 +141,10 @@ class JobQueue:
         """
         self._dispatcher.cancel(job_id)
 
+    def mark(self, job_id: str, studies: Sequence[Study]) -> None:
+        """Record what became of a job's studies after its work; nothing happens when it was removed."""
+        self._ledger.update(job_id, studies=tuple(studies))
+
     def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
         """Block until the job is final or the time is over, and return it as it is then.
 
@@ -172,5 +179,5 @@ class JobQueue:
             )
 
     def _push(self, job: Job) -> Job:
-        self._dispatcher.waiting.push(job.client, job.id)
+        self._dispatcher.waiting.push(job.client, job.id, patient=job.work.patient)
         return self._ledger.put(job)

@@ -28,16 +28,19 @@ class Retention:
         now = datetime.now(UTC)
         return [job for job in jobs if job.finished and (now - job.finished).total_seconds() > self.keep_s]
 
-    def victims(self, jobs: Sequence[Job], need: int, *, free: int, sparing: str = "") -> list[Job] | None:
+    def victims(
+        self, jobs: Sequence[Job], need: int, *, free: int, there: int = 0, sparing: str = ""
+    ) -> list[Job] | None:
         """Finished jobs to remove, oldest first, so that `need` more bytes fit; None when they cannot.
 
         Args:
             jobs: all of them.
-            need: bytes.
+            need: bytes that are still to be written.
             free: bytes on the disk; some of it is left to others.
+            there: bytes on the disk already that count in no job's size yet.
             sparing: id of a job that is not to be removed.
         """
-        used = sum(job.size for job in jobs)
+        used = there + sum(job.size for job in jobs)
         excess = used + need - min(self.quota, used + free - _MARGIN)
         finished = [job for job in jobs if job.finished and job.id != sparing]
         chosen = []

@@ -35,6 +35,7 @@ class Scoring(Work):
     """
 
     kind: ClassVar[str] = "scoring"
+    patient: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("labels", "images", "references")
 
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -26,6 +26,7 @@ class Training(Work):
     """
 
     kind: ClassVar[str] = "train"
+    patient: ClassVar[bool] = True
 
     data: str
     out: str

@@ -28,6 +28,7 @@ class Tuning(Work):
     """
 
     kind: ClassVar[str] = "tune"
+    patient: ClassVar[bool] = True
 
     cohort: Sequence[Mapping[str, Any]]
     out: str

@@ -89,7 +89,8 @@ class Work(ABC):
     A new kind is a subclass beside the others, and a line in `kinds`.
 
     ``reads`` names its fields that hold paths by key. Work that names them reads nothing else, so a machine
-    that shares no disk with the server can do it; None says that it cannot.
+    that shares no disk with the server can do it; None says that it cannot. ``patient`` work makes way for
+    what somebody waits for, also of the same client.
 
     Args:
         model: name of the model, of the recipe, or of the scoring method, that it is about.
@@ -98,6 +99,7 @@ class Work(ABC):
 
     kind: ClassVar[str]
     reads: ClassVar[tuple[str, ...] | None] = None
+    patient: ClassVar[bool] = False
 
     model: str
     settings: Mapping[str, object] = field(default_factory=dict)

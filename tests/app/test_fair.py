@@ -45,10 +45,10 @@ def test_a_paused_job_goes_on_before_its_clients_others() -> None:
     assert waiting.pop() == "a1"
     waiting.push("a", "a1", front=True)
     assert waiting.order() == ["b1", "a1", "a2"]
-    assert waiting.others("a")
+    assert waiting.wants("a", patient=False)
     assert waiting.remove("b1")
     assert not waiting.remove("b1")
-    assert not waiting.others("a")
+    assert not waiting.wants("a", patient=False)
     assert (waiting.count("a"), waiting.count("b")) == (2, 0)
 
 
@@ -57,3 +57,18 @@ def test_the_order_told_is_the_order_kept() -> None:
     waiting.pop()
     told = waiting.order()
     assert [waiting.pop() for _ in told] == told
+
+
+def test_what_a_client_waits_for_comes_before_its_own_training() -> None:
+    waiting = queue("a1")
+    waiting.push("a", "a2", patient=True)
+    waiting.push("a", "a3")
+    assert waiting.order() == ["a1", "a3", "a2"]
+    assert [waiting.pop(), waiting.pop()] == ["a1", "a3"]
+    assert not waiting.wants("a", patient=True), "trainings do not interrupt each other"
+    assert waiting.pop() == "a2"
+    waiting.push("a", "a4")
+    assert waiting.wants("a", patient=True)
+    assert not waiting.wants("a", patient=False), "a run does not interrupt a run"
+    waiting.push("a", "a2", front=True, patient=True)
+    assert [waiting.pop(), waiting.pop()] == ["a4", "a2"]

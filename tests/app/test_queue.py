@@ -334,3 +334,77 @@ def test_a_job_whose_files_cannot_be_put_in_order_has_failed(
     queue.submit(job(store, "b"))
     assert queue.wait("b", 10).state == "done"
     queue.stop()
+
+
+def test_a_batch_makes_way_for_its_own_clients_run_too(queue: JobQueue, gate: Gate, store: Store) -> None:
+    batch = Batch(model="m", images={name: f"{name}.nii" for name in ("p", "q", "r")})
+    queue.submit(job(store, "batch", work=batch, client="x"))
+    started(gate)
+    queue.submit(job(store, "quick", client="x"))
+    gate.open.set()
+    assert queue.wait("batch", 10).state == "done"
+    assert gate.order == ["batch", "quick", "batch"]
+
+
+def test_what_is_on_the_disk_already_is_counted_once(
+    store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk of 1000 bytes beside the margin: an upload of 600 fits, results of 400 beside one of 500 too."""
+    margin = 256 << 20
+
+    def free(folder: Path) -> int:
+        return margin + 1000 - sum(p.stat().st_size for p in (folder / "jobs").rglob("*") if p.is_file())
+
+    monkeypatch.setattr("monailabel_app.jobs.files.free_bytes", free)
+    gate.open.set()
+    queue = JobQueue(store, [gate])
+    queue.start()
+    with queue.room(600):
+        upload = job(store, "a")
+        (upload.folder / "inputs" / "image.nii").write_bytes(b"0" * 600)
+    queue.submit(upload)
+    assert queue.wait("a", 10).state == "done"
+    with queue.room(800):
+        upload = job(store, "b")
+        (upload.folder / "inputs" / "image.nii").write_bytes(b"0" * 800)
+    queue.submit(upload)
+    assert queue.wait("b", 10).state == "done"
+    assert [kept.id for kept in queue.jobs()] == ["a", "b"], "nothing goes for what fits"
+    queue.stop()
+
+
+def test_polls_are_answered_while_files_are_removed(
+    store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removing, go_on = threading.Event(), threading.Event()
+
+    def slow(folder: Path, **_: Any) -> None:
+        removing.set()
+        go_on.wait(10)
+
+    gate.open.set()
+    queue = JobQueue(store, [gate], retention=Retention(quota=150))
+    queue.start()
+    queue.submit(job(store, "a"))
+    queue.wait("a", 10)
+    gate.open.clear()
+    monkeypatch.setattr("monailabel_app.jobs.files.remove_all", slow)
+
+    def upload() -> None:
+        with queue.room(100):
+            pass
+
+    thread = threading.Thread(target=upload)
+    thread.start()
+    assert removing.wait(10)
+    waiting = Job(id="b", folder=store.place("b"), work=Run(model="any"))
+    poll = threading.Thread(target=queue.document, args=(waiting,), daemon=True)
+    poll.start()
+    poll.join(2)
+    answered = not poll.is_alive()
+    go_on.set()
+    thread.join(10)
+    poll.join(10)
+    assert answered
+    gate.open.set()
+    queue.stop()
