@@ -21,6 +21,7 @@ from medgan_core.errors import MedganError
 from medgan_core.registry import Registry
 from monailabel_app.dicom.datastore import open_datastore
 from monailabel_app.jobs.labels import METHODS
+from monailabel_app.kept_sessions import KeptSessions
 from monailabel_app.problems import UnknownModelError
 from monailabel_app.scoring import LabelScoring
 from monailabel_app.stock import is_upload
@@ -63,6 +64,16 @@ class MedganApp(MONAILabelApp):  # type: ignore[misc]
             auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
         )
+
+    def _load_sessions(self, load: bool = False) -> KeptSessions | None:
+        if not load:
+            return None
+        return KeptSessions(settings.MONAI_LABEL_SESSION_PATH, settings.MONAI_LABEL_SESSION_EXPIRY)
+
+    def cleanup_sessions(self) -> None:
+        """Remove sessions whose time is over, also when none was asked for since the server started."""
+        if self._sessions is not None:
+            self._sessions.remove_expired()
 
     def _init_dicomweb_datastore(self) -> Any:
         """The PACS as datastore: every modality is listed, and nothing is downloaded at the start."""

@@ -5,7 +5,6 @@ MONAI Label's own endpoints unpack any archive and tell clients the server's fol
 
 from __future__ import annotations
 
-import re
 import uuid
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +17,12 @@ from medgan_core.errors import UsageError
 from monailabel_app.api.datastore import form_with
 from monailabel_app.api.receiving import one_file, received
 from monailabel_app.api.schemas import PROBLEMS
-from monailabel_app.problems import UnknownImageError
+from monailabel_app.jobs.files import size_of
+from monailabel_app.problems import StorageFullError, UnknownImageError
 from monailabel_app.service import Service, service_of
 
 router = APIRouter(prefix="/session", tags=["Session"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @router.put("/", openapi_extra=form_with("files"), summary="Make a session")
@@ -38,10 +37,15 @@ async def create_session(
             got="uncompress=true",
             action="send the files themselves",
         )
-    async with received(request, service, series="files") as form:
+    sessions = _sessions(service)
+    place = Path(sessions.store_path)
+    await run_in_threadpool(place.mkdir, parents=True, exist_ok=True)
+    async with received(request, service, into=place, series="files") as form:
+        path = one_file(form, "files")
+        await run_in_threadpool(_require_quota, place, path, service.options.retention.quota)
         session_id, found = await run_in_threadpool(
-            _sessions(service).add_session,
-            str(one_file(form, "files")),
+            sessions.add_session,
+            str(path),
             max(0, expiry),
             session_id=str(uuid.uuid4()),  # MONAI Label's own can be guessed: it is made of the time.
         )
@@ -77,6 +81,22 @@ def session_image(service: Service, session_id: str) -> Path:
     return Path(_find(service, session_id).image)
 
 
+def _require_quota(place: Path, path: Path, quota: int) -> None:
+    """All sessions together may take as much as all jobs.
+
+    Raises:
+        StorageFullError: when they would take more.
+    """
+    new = path.stat().st_size if path.is_file() else size_of(path)
+    if size_of(place) + new > quota:
+        raise StorageFullError(
+            "The server has no room for the session",
+            expected=f"at most {quota / 1e6:,.0f} MB of all sessions together",
+            got=f"{new / 1e6:,.1f} MB more",
+            action="end sessions that are not needed, or upload the volume with each request",
+        )
+
+
 def _sessions(service: Service) -> Any:
     sessions = service.app.sessions()
     if sessions is None:
@@ -91,8 +111,7 @@ def _sessions(service: Service) -> Any:
 
 def _find(service: Service, session_id: str, *, update_ts: bool = True) -> Any:
     sessions = _sessions(service)
-    # A plain id alone: it becomes the name of a folder.
-    found = sessions.get_session(session_id, update_ts=update_ts) if _ID.fullmatch(session_id) else None
+    found = sessions.get_session(session_id, update_ts=update_ts)
     if found is None:
         raise UnknownImageError(
             "There is no such session",
