@@ -150,7 +150,7 @@ def _target(card: ModelCard, params: Mapping[str, Any], inputs: Mapping[str, str
 def _seed(value: Any) -> int:
     try:
         seed = int(_first(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seed = -1
     if seed < 0:
         raise _wrong("seed", "a whole number >= 0", value)

@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 
 from medgan_core import io
 from medgan_core.errors import UsageError
+from monailabel_app.api.uploads import SUFFIXES
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.work import REPORT, place_of
 from monailabel_app.problems import NotFoundError, NotReadyError
@@ -63,12 +64,13 @@ def volume_response(job: Job, key: str, kind: Kind, encoding: Encoding) -> Respo
         )
     path, name = job.folder / "results" / job.results[key], f"{key.replace('/', '-')}.{kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    if kind == "nii.gz":
+    stored = next(suffix for suffix in SUFFIXES if path.name.endswith(suffix))
+    if (stored, kind) == (".nii", "nii.gz"):
         return StreamingResponse(_packed(path, _gzip()), media_type="application/gzip", headers=headers)
     packer = None if encoding == "identity" else _PACKERS[encoding]()
     clean = None
-    if kind == "nrrd":
-        path = _converted(path, ".nrrd")
+    if stored != f".{kind}":
+        path = _converted(path, f".{kind}")
         clean = BackgroundTask(path.unlink, missing_ok=True)
     if packer is None:
         return VolumeFile(path, media_type="application/octet-stream", filename=name, background=clean)
