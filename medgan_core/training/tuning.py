@@ -21,7 +21,7 @@ from medgan_core.errors import InputError, UsageError
 from medgan_core.evaluation import measure
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.preprocess import Preprocess
-from medgan_core.registry import Registry
+from medgan_core.registry import CARD, Registry
 from medgan_core.training import cohort, folder, loop, publishing
 from medgan_core.training.before_after import BeforeAfter
 from medgan_core.training.recipe import configure
@@ -55,6 +55,7 @@ _GIVEN = (
 )
 """Decided by model and cohort; early stopping would choose weights on the patients that judge them."""
 
+_PUBLISHED = "published.json"
 _STAGES = {"before": (0.0, 0.1), "training": (0.1, 0.9), "after": (0.9, 1.0)}
 
 
@@ -185,13 +186,25 @@ def tune(
     after = stretch.measured(out / "models", recipe.name, patients.held_back, out / "after.json")
     found = BeforeAfter(version=base.version, before=before, after=after)
     models = session.registry.folders[-1]
+    if (out / _PUBLISHED).is_file():
+        return _published(out, found, name, models)
     in_use = publishing.keep(name, shelf=session.registry, models=models)
     # Another version may have come into use meanwhile; this one was not compared with it.
     better = found.better and in_use.weights.sha256 == base.weights.sha256
     card, used = publishing.publish(
         out, name=name, default=default or better, models=models, figures=found.figures(command)
     )
+    draft = (out / _PUBLISHED).with_suffix(".part")
+    draft.write_text(json.dumps({"version": card.version, "used": used}), encoding="utf-8")
+    draft.replace(out / _PUBLISHED)
     return Tuning(card=card, used=used, found=found)
+
+
+def _published(out: Path, found: BeforeAfter, name: str, models: Path) -> Tuning:
+    """What an earlier stretch made: the job was stopped between publishing and telling."""
+    told = json.loads((out / _PUBLISHED).read_text(encoding="utf-8"))
+    card = ModelCard.load(models / name / told["version"] / CARD)
+    return Tuning(card=card, used=told["used"], found=found)
 
 
 def _base(shelf: Registry, name: str, place: Path) -> ModelCard:

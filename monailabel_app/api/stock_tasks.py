@@ -76,18 +76,20 @@ class StockTasks:
         Raises:
             BusyError: when one is there already and `enqueue` is not set.
         """
-        if not enqueue and any(not other.final for other in self._jobs()):
+        submitted = await run_in_threadpool(
+            self._submit, job, instead=lambda other: not enqueue and other.work.kind in self._kinds
+        )
+        if submitted.id != job.id:
             raise BusyError(
                 f"A {self._kind} task is there already",
                 expected="none that waits or runs",
                 got="one",
                 action="wait until it is done, stop it, or set enqueue=true",
             )
-        job = await run_in_threadpool(self._submit, job)
         if wait:
             async for current in follow(self._queue, job.id):
-                job = current
-        return self._task(job)
+                submitted = current
+        return self._task(submitted)
 
     def stop(self) -> Task | None:
         """Cancel the task that runs, or else the one that waits."""

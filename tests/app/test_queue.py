@@ -336,6 +336,28 @@ def test_a_job_whose_files_cannot_be_put_in_order_has_failed(
     queue.stop()
 
 
+def test_of_many_submitted_at_once_one_is_taken_when_it_will_do_for_all(
+    queue: JobQueue, gate: Gate, store: Store
+) -> None:
+    jobs, answers = [job(store, f"t{n}", model="tuned") for n in range(8)], []
+    together = threading.Barrier(len(jobs))
+
+    def submit(one: Job) -> None:
+        together.wait()
+        answers.append(queue.submit(one, instead=lambda other: other.work.model == "tuned").id)
+
+    threads = [threading.Thread(target=submit, args=(one,)) for one in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(queue.jobs()) == 1
+    assert answers == [queue.jobs()[0].id] * 8
+    gate.open.set()
+    queue.wait(answers[0], 10)
+    assert queue.submit(job(store, "later", model="tuned"), instead=lambda other: True).id == "later"
+
+
 def test_a_batch_makes_way_for_its_own_clients_run_too(queue: JobQueue, gate: Gate, store: Store) -> None:
     batch = Batch(model="m", images={name: f"{name}.nii" for name in ("p", "q", "r")})
     queue.submit(job(store, "batch", work=batch, client="x"))

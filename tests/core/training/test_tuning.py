@@ -85,6 +85,9 @@ def test_what_is_not_better_comes_into_use_on_request_alone(
 ) -> None:
     idle = {**SHORT, "updates": "1", "lr": "0"}
     first = tune(session, "site-denoise", single, tmp_path / "a", idle)
+    assert tune(session, "site-denoise", single, tmp_path / "a", idle) == first, (
+        "performed again after its end"
+    )
     assert (first.found.better, first.used, first.card.version) == (False, False, "1.0.1")
     assert session.registry.card("site-denoise").version == "1.0.0"
     second = tune(session, "site-denoise", single, tmp_path / "b", idle, default=True)
