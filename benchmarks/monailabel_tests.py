@@ -40,7 +40,6 @@ NOT_RUN = {
     "test_proxy.py": "replaces `requests.get` in their app; the DICOMweb proxy is not offered",
 }
 OTHERWISE = {
-    "EndPointInfo::test_info": "asks for a model that gives labels; none is installed",
     "test_007_create_session_multiple_images": "asks for unrelated volumes in one session; here several "
     "files are the slices of one series",
     "test_strategy_epistemic": "asks for the strategy of their model segmentation_spleen",

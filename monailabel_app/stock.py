@@ -53,6 +53,13 @@ def describe(card: ModelCard) -> dict[str, Any]:
     return {**{key: plain[key] for key in keys}, "targets": list(card.targets)}
 
 
+def label_names(card: ModelCard) -> dict[str, int]:
+    """Names and values of the labels that a model suggests; none for one that gives images."""
+    if card.task != "suggest":
+        return {}
+    return {label.name: label.value for port in card.outputs for label in port.labels}
+
+
 def config(card: ModelCard) -> dict[str, Any]:
     """Options as stock clients show and send them back: a list is a choice, its first entry the default."""
     options: dict[str, Any] = {

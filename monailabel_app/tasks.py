@@ -17,7 +17,7 @@ from medgan_core import engine
 from medgan_core.card import ModelCard
 from medgan_core.registry import Registry
 from monailabel_app.jobs.work import REPORT, Results, Silence, Work
-from monailabel_app.stock import answer, config, describe, read_request
+from monailabel_app.stock import answer, config, describe, label_names, read_request
 
 Runner = Callable[[Work, Path], Results]
 """Does the work, writes into the folder, returns when it is done."""
@@ -53,8 +53,8 @@ class ModelTask(InferTask):  # type: ignore[misc]
 
     def __init__(self, card: ModelCard, stored: Callable[[str], Path], runner: Callable[[], Runner]) -> None:
         super().__init__(
-            type=InferType.OTHERS,
-            labels=[],
+            type=InferType.SEGMENTATION if card.task == "suggest" else InferType.OTHERS,
+            labels=label_names(card),
             dimension=3,
             description=f"{card.title}: {card.description}",
             config=config(card),

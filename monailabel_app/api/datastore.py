@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse
+from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import file_checksum
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from monailabel_app.access import Client, client_of
 from monailabel_app.api.receiving import checked, one_file, params, received
 from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.api.uploads import Form
+from monailabel_app.label_grid import put_on_grid
 from monailabel_app.problems import NotFoundError, UnknownImageError
 from monailabel_app.service import Service, service_of
 from monailabel_app.strategies import RESERVED
@@ -117,13 +119,26 @@ def download_image(image: str, service: Served) -> FileResponse:
 
 @router.put("/label", openapi_extra=form_with("label"), summary="Store a label")
 async def save_label(request: Request, service: Served, image: str, tag: str = "final") -> dict[str, Any]:
-    """Store a label map, or any volume, of a stored image under a tag."""
+    """Store a label map, or any volume, of a stored image under a tag.
+
+    A final one in another voxel order than its image's is stored in the image's. One that lies elsewhere is
+    stored as it is, and a `note` says that tuning will leave it out.
+    """
     tag = checked(tag or "final", _TAG, "tag")
     async with received(request, service, into=service.studies) as form:
         path, about = one_file(form, "label"), params(form)
+        note = await run_in_threadpool(_placed, service, image, path) if tag == DefaultLabelTag.FINAL else ""
         label = await run_in_threadpool(service.app.datastore().save_label, image, str(path), tag, about)
         told = await run_in_threadpool(service.app.on_save_label, image, label)
-    return {**(told or {}), "image": image, "label": label}
+    return {**(told or {}), "image": image, "label": label, **({"note": note} if note else {})}
+
+
+def _placed(service: Service, image: str, label: Path) -> str:
+    """Bring a label onto its image's grid; what to tell the client. The store refuses unknown images."""
+    try:
+        return put_on_grid(label, service.stored(image))
+    except UnknownImageError:
+        return ""
 
 
 def _without_reserved(about: dict[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.middleware import Middleware
 from fastapi.testclient import TestClient
 
-from medgan_core import engine
+from medgan_core import engine, io
 from medgan_core.registry import Registry
+from medgan_core.volume import Geometry, Volume
 from monailabel_app import service as services
 from monailabel_app.access import Access, AccessGuard
 from monailabel_app.api import activelearning, datastore, jobs
@@ -84,6 +86,7 @@ class Site:
         self.service.start(
             SimpleNamespace(
                 datastore=lambda: self.store,
+                on_save_label=lambda image, label: None,
                 strategies={"first": First(), "random": Random(), "epistemic": ranked},
             )
         )
@@ -173,3 +176,23 @@ def test_a_client_cannot_write_what_strategies_note(site: Site) -> None:
         assert answer.json()["id"] in IMAGES
         assert strategy in answer.json()["strategy"]
     assert site.ask("nobody").json()["code"] == "usage"
+
+
+def test_a_label_elsewhere_is_stored_with_a_note_and_a_flipped_one_is_turned_back(
+    site: Site, tmp_path: Path
+) -> None:
+    image = io.read(site.service.stored("i0"))
+    flip = np.diag([-1.0, 1.0, 1.0, 1.0])
+    flip[0, 3] = image.geometry.shape[0] - 1
+    flipped = Volume(image.data[:, ::-1], Geometry(image.geometry.shape, image.geometry.affine @ flip))
+    shift = np.eye(4)
+    shift[0, 3] = 0.5
+    moved = Volume(image.data, Geometry(image.geometry.shape, image.geometry.affine @ shift))
+    for volume, note in ((moved, True), (flipped, False)):
+        content = io.write(volume, tmp_path / "label.nrrd").read_bytes()
+        answer = site.client.put("/datastore/label?image=i0", files={"label": ("label.nrrd", content)})
+        assert answer.status_code == 200, answer.text
+        assert ("note" in answer.json()) == note
+    stored = io.read(Path(site.store.get_label_uri("i0", "final")))
+    assert stored.geometry.close_to(image.geometry)
+    np.testing.assert_array_equal(stored.data, image.data)
