@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from medgan_core.whole_files import replacing
 
 
 def kept(file: Path, key: Mapping[str, Any], make: Callable[[], Any]) -> Any:
@@ -25,9 +26,8 @@ def kept(file: Path, key: Mapping[str, Any], make: Callable[[], Any]) -> Any:
     begin = time.monotonic()
     records = json.loads(json.dumps(make()))
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps({"key": key, "records": records}, indent=1), encoding="utf-8")
-    os.replace(partial, file)
+    with replacing(file) as draft:
+        draft.write_text(json.dumps({"key": key, "records": records}, indent=1), encoding="utf-8")
     print(f"{file.stem}: judged in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     return records
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medgan_core.errors import CancelledError, MedganError, ResourceError, UsageError
 from medgan_core.numbering import numbered
+from medgan_core.whole_files import replacing
 
 if TYPE_CHECKING:
     from medgan_core.card import ModelCard
@@ -210,6 +211,5 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _save(out: Path, report: Mapping[str, Any]) -> None:
-    draft = out / f".{REPORT}.draft"
-    draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(out / REPORT)
+    with replacing(out / REPORT) as draft:
+        draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

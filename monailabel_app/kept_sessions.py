@@ -12,7 +12,7 @@ from typing import Any
 
 from monailabel.utils.sessions import Sessions
 
-from monailabel_app.whole_files import replacing
+from medgan_core.whole_files import replacing
 
 logger = logging.getLogger(__name__)
 SESSION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -20,8 +20,8 @@ from filelock import FileLock
 from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
 from monailabel.interfaces.exception import ImageNotFoundException
 
+from medgan_core.whole_files import replacing
 from monailabel_app.api.uploads import SUFFIXES
-from monailabel_app.whole_files import replacing
 
 logger = logging.getLogger(__name__)
 

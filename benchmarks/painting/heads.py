@@ -66,18 +66,11 @@ def painted(
 
 
 def images(
-    session: Session,
-    model: str,
-    truths: Sequence[Volume],
-    contrast: str,
-    *,
-    share: float,
-    samples: int,
-    seed: int = 0,
+    session: Session, model: str, truths: Sequence[Volume], contrast: str, *, share: float, samples: int
 ) -> Iterator[tuple[int, Volume]]:
-    """Samples of every map, each refined to a share, with the number of the map; a map has its own seed."""
+    """Samples of every map, each refined to a share, with the number of the map, which is its seed."""
     for number, truth in enumerate(truths):
-        options = RunOptions(target=contrast, count=samples, seed=seed + number, settings={"refine": share})
+        options = RunOptions(target=contrast, count=samples, seed=number, settings={"refine": share})
         made = run(session, model, {"labels": truth}, options).volumes
         yield from ((number, made[key]) for key in made if key.startswith(contrast))
 

@@ -121,18 +121,16 @@ def main() -> None:
     print("| contrast | patients left out | " + " | ".join(SHARES) + " |\n|---|---|---|---|")
     for contrast in told.contrasts:
         real = [overlap(session, NAME, *pair, contrast) for pair in scans(data, contrast)]
-        painted = {
-            kind: [
-                fmean(
-                    overlap(session, NAME, averaged(image, SLICE_MM), middles(truth, SLICE_MM), contrast)
-                    for _, image in images(
-                        session, told.model, [truth], contrast, share=share, samples=told.samples, seed=number
-                    )
-                )
-                for number, truth in enumerate(truths)
-            ]
-            for kind, share in SHARES.items()
-        }
+        painted: dict[str, list[float]] = {}
+        for kind, share in SHARES.items():
+            scores: dict[int, list[float]] = {}
+            for number, image in images(
+                session, told.model, truths, contrast, share=share, samples=told.samples
+            ):
+                truth = middles(truths[number], SLICE_MM)
+                score = overlap(session, NAME, averaged(image, SLICE_MM), truth, contrast)
+                scores.setdefault(number, []).append(score)
+            painted[kind] = [fmean(samples) for samples in scores.values()]
         columns = [fmean(real), *(fmean(values) for values in painted.values())]
         print(f"| {contrast} | " + " | ".join(f"{value:.3f}" for value in columns) + " |", flush=True)
         plain, refined = painted.values()

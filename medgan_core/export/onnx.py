@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from medgan_core.errors import ModelError
 from medgan_core.export.check import Exported, compare, require
 from medgan_core.export.interface import Interface
 from medgan_core.registry import Model
+from medgan_core.whole_files import replacing
 
 _OUTPUT = "pred"
 
@@ -39,13 +39,9 @@ def write_onnx(model: Model, out: Path) -> Exported:
     onnx.helper.set_model_props(proto, _told(model, takes))
     onnx.checker.check_model(proto)
     path = out / f"{model.card.name}-{model.card.version}.onnx"
-    draft = out / f".{uuid.uuid4().hex}.onnx"
-    try:
+    with replacing(path, ending=".onnx") as draft:
         onnx.save(proto, str(draft))
         agreements = compare("ONNX Runtime", model.network, Runtime(draft), examples)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
     return Exported(path, agreements)
 
 

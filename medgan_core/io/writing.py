@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from medgan_core.errors import ResourceError, UsageError
 from medgan_core.io import nifti_write
 from medgan_core.io.spaces import swap
 from medgan_core.volume import Volume
+from medgan_core.whole_files import replacing
 
 _TYPES = {"float16": "float32", "bool": "uint8"}
 """Types no format here has, and what they are written as."""
@@ -56,7 +55,7 @@ def write(volume: Volume, path: str | os.PathLike[str], *, metadata: Mapping[str
     if kind is not None:
         volume = volume.with_data(volume.data.astype(kind))
     try:
-        with _replacing(path, suffix) as draft:
+        with replacing(path, ending=suffix) as draft:
             _WRITERS[suffix](volume, draft, dict(metadata or {}))
     except (OSError, RuntimeError) as error:
         raise ResourceError(
@@ -66,17 +65,6 @@ def write(volume: Volume, path: str | os.PathLike[str], *, metadata: Mapping[str
             action="check the folder and the disk",
         ) from error
     return path
-
-
-@contextmanager
-def _replacing(path: Path, suffix: str) -> Iterator[Path]:
-    """A draft beside the file, which takes its place when all went well and is gone otherwise."""
-    draft = path.with_name(f".{uuid.uuid4().hex}{suffix}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _write_itk(volume: Volume, path: Path, metadata: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from medgan_core.data import bids, naming
 from medgan_core.data.manifest import Manifest
 from medgan_core.data.study import Study
 from medgan_core.errors import InputError, UsageError
+from medgan_core.whole_files import replacing
 
 _COVERAGE = ("", "head", "brain")
 _HELD_BACK = 0.2
@@ -137,9 +138,8 @@ def write(studies: Sequence[Mapping[str, Any]], folder: Path) -> Cohort:
     if not manifest.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         kept = [_kept(study, folder, f"{number:03d}") for number, study in enumerate(studies, start=1)]
-        draft = manifest.with_suffix(".part")
-        draft.write_text(json.dumps({"studies": kept}, indent=2), encoding="utf-8")
-        draft.replace(manifest)
+        with replacing(manifest) as draft:
+            draft.write_text(json.dumps({"studies": kept}, indent=2), encoding="utf-8")
     return Cohort(Manifest.load(folder).studies)
 
 

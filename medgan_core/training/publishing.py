@@ -20,6 +20,7 @@ from medgan_core.parsing import parse
 from medgan_core.registry import CARD, POINTER, Model, Registry
 from medgan_core.training import RECIPES, folder
 from medgan_core.training.recipe import Recipe
+from medgan_core.whole_files import replacing
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
@@ -148,9 +149,8 @@ def use(name: str, version: str, *, models: Path | None = None) -> ModelCard:
             got="other weights" if weights.is_file() else "no such file",
             action="choose another version, or publish the run again",
         )
-    draft = place / f".{POINTER}.{uuid.uuid4().hex}"
-    draft.write_text(version + "\n", encoding="utf-8")
-    draft.replace(place / POINTER)
+    with replacing(place / POINTER) as draft:
+        draft.write_text(version + "\n", encoding="utf-8")
     return card
 
 

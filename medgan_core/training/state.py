@@ -7,7 +7,6 @@ earlier state in place. Parts stay below `PART_MIB`, so that a run can travel be
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from medgan_core.whole_files import replacing
 
 PART_MIB = 12
 _FORMAT = 2
@@ -42,9 +43,8 @@ class State:
             save_file(piece, target / f"part-{part}.safetensors")
         text = json.dumps({"format": _FORMAT, "values": plain}, indent=2)
         (target / "values.json").write_text(text + "\n", encoding="utf-8")
-        partial = folder / f"{name}.json.part"
-        partial.write_text(json.dumps({"folder": target.name}) + "\n", encoding="utf-8")
-        os.replace(partial, pointer)
+        with replacing(pointer) as draft:
+            draft.write_text(json.dumps({"folder": target.name}) + "\n", encoding="utf-8")
         if before is not None:
             shutil.rmtree(before, ignore_errors=True)
 

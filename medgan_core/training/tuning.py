@@ -39,6 +39,7 @@ from medgan_core.training.recipes.tuned import (
     TunedLesionSuggest,
     TunedTranslate,
 )
+from medgan_core.whole_files import replacing
 
 Suggestions = TunedHippocampusSuggest | TunedBrainSuggest | TunedLesionSuggest
 Recipes = TunedTranslate | TunedDenoise | Suggestions
@@ -194,9 +195,8 @@ def tune(
     card, used = publishing.publish(
         out, name=name, default=default or better, models=models, figures=found.figures(command)
     )
-    draft = (out / _PUBLISHED).with_suffix(".part")
-    draft.write_text(json.dumps({"version": card.version, "used": used}), encoding="utf-8")
-    draft.replace(out / _PUBLISHED)
+    with replacing(out / _PUBLISHED) as draft:
+        draft.write_text(json.dumps({"version": card.version, "used": used}), encoding="utf-8")
     return Tuning(card=card, used=used, found=found)
 
 
@@ -255,7 +255,6 @@ class _Stretch:
             for number, study in enumerate(studies[len(done) :], start=len(done)):
                 monitor.step(number / len(studies))
                 done.append(measure(session, name, study, cancel=self._cancel))
-                part = file.with_suffix(".part")
-                part.write_text(json.dumps(done), encoding="utf-8")
-                part.replace(file)
+                with replacing(file) as draft:
+                    draft.write_text(json.dumps(done), encoding="utf-8")
         return [row for rows in done for row in rows]

@@ -10,19 +10,20 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(place: Path) -> Iterator[Path]:
+def replacing(place: Path, *, ending: str = ".part") -> Iterator[Path]:
     """A hidden file beside a place; it takes the place when the block ends, and is gone when that fails.
 
     Until then what was there stays, also when the disk is full or the process ends.
 
     Args:
         place: of the file, in a folder that is there.
+        ending: of the hidden file's name, for writers that go by it; whoever watches the folder does not take
+            one that ends in ``.part`` for a volume.
 
     Raises:
         OSError: when the file cannot take the place.
     """
-    # An ending of its own: whoever watches the folder does not take it for a volume.
-    draft = place.with_name(f".{uuid.uuid4().hex}.part")
+    draft = place.with_name(f".{uuid.uuid4().hex}{ending}")
     try:
         yield draft
         os.replace(draft, place)
