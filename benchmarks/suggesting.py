@@ -127,5 +127,6 @@ def _features(network: Any, volume: Tensor, slices: int) -> Tensor:
     padded = functional.pad(
         slabs, (0, -width % network.multiple, 0, -height % network.multiple), mode="replicate"
     )
-    found: Tensor = network.features(functional.pixel_unshuffle(padded, 2)).mean((0, 2, 3))
+    folded = functional.pixel_unshuffle(padded, 2).contiguous(memory_format=torch.channels_last)
+    found: Tensor = network.features(folded).mean((0, 2, 3))
     return found.cpu()

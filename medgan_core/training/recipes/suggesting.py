@@ -159,7 +159,8 @@ def viewed(
         cut = slabs_along(volume[None], axis, range(volume.shape[1 + axis]), slices)
         height, width = cut.shape[2:]
         padded = functional.pad(cut, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-        one = forward(padded).softmax(1)[:, :, :height, :width]
+        slabs = padded.contiguous(memory_format=torch.channels_last)
+        one = forward(slabs).softmax(1)[:, :, :height, :width]
         upright = one.permute(1, 2, 3, 0).swapaxes(1 + axis, 3)
         total = upright if total is None else total + upright
     assert total is not None
