@@ -48,7 +48,7 @@ def trained(recipe: Recipe, data: Path, run: Path, *, command: str = "") -> Fini
         command = command or f"python -m benchmarks.{run.parent.name}"
         device = Session("auto").device
         loop.train(recipe, data=data, out=run, command=command, device=device, resume=run.is_dir(), workers=0)
-    found = Finished.open(run)
+    found = Finished.open(run, recipes={recipe.name: type(recipe)})
     if found.recipe != recipe:
         raise UsageError(
             "The run folder holds a run with other settings",
