@@ -125,7 +125,17 @@ class Domain:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """A data set the weights were trained on."""
+    """A data set the weights were trained on.
+
+    Args:
+        name: in words.
+        patients: whose data were looked at.
+        licence: of the data.
+        citation: of who made them.
+        share_alike: whether what is derived must have the same licence.
+        note: what else is to be said, or "".
+        set: its name in a manifest; "" for one that no manifest lists.
+    """
 
     name: str
     patients: int
@@ -133,6 +143,7 @@ class DataSource:
     citation: str
     share_alike: bool = False
     note: str = ""
+    set: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

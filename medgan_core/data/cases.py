@@ -152,7 +152,7 @@ class TrainingSet(Protocol):
         ...
 
     def case(self, study: Study, keys: Collection[str] | None = None) -> Case:
-        """A study's arrays; with `keys` only those."""
+        """A study's arrays; with `keys` only those. Says so to `witness`."""
         ...
 
     def record(self) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from medgan_core import io
 from medgan_core.data.cases import Case, Storage, Stored
 from medgan_core.data.manifest import Manifest, relative
 from medgan_core.data.study import Study, select
+from medgan_core.data.witness import saw
 from medgan_core.errors import InputError
 from medgan_core.volume import Geometry, Volume
 
@@ -57,6 +58,7 @@ class FileSet:
 
     def case(self, study: Study, keys: Collection[str] | None = None) -> Case:
         """Read a study; see `prepare`."""
+        saw(study)
         return prepare(study, self.storage, keys)
 
     def record(self) -> list[dict[str, str]]:

@@ -23,6 +23,7 @@ from medgan_core.data.files import FileSet, describe, sha256
 from medgan_core.data.manifest import relative
 from medgan_core.data.pack_index import CODECS, Entry, PackedStudy, read_index, write_index
 from medgan_core.data.study import Study, check_splits, select
+from medgan_core.data.witness import saw
 from medgan_core.errors import InputError, ResourceError, UsageError
 from medgan_core.monitor import Monitor, Progress
 from medgan_core.volume import Geometry
@@ -77,6 +78,7 @@ class Pack:
         Raises:
             InputError: when the study is not in the pack, or an array is damaged.
         """
+        saw(study)
         for packed in self.packed:
             if (packed.set, packed.patient, packed.visit) == (study.source, study.patient, study.visit):
                 case = Case(study)

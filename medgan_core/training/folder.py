@@ -1,7 +1,7 @@
 """What a run folder holds, and how it is read again.
 
 - ``recipe.json``: the resolved recipe and the version of the code.
-- ``data.json``: the files of the data set with their hashes.
+- ``data.json``: the files of the data set with their hashes, and whose were read to train on.
 - ``metrics.jsonl``, ``curves/``, ``pictures/``: what `journal` writes.
 - ``state.json`` and ``state-N/``: where to go on from; ``good``: the last state that was well; ``best``: the
   best average so far.
@@ -11,8 +11,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from medgan_core import registry
 from medgan_core.data.training_set import open_training_set
+from medgan_core.data.witness import Patient
 from medgan_core.errors import MedganError, UsageError
 from medgan_core.parsing import parse
 from medgan_core.training.recipe import Recipe
@@ -57,6 +59,26 @@ def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool) -
     _write(file, now)
     if not (out / _DATA).is_file():
         _write(out / _DATA, {"files": open_training_set(data).record()})
+
+
+def write_read(out: Path, patients: Sequence[Patient]) -> None:
+    """Keep whose arrays were read to train on."""
+    record = json.loads((out / _DATA).read_text(encoding="utf-8"))
+    _write(out / _DATA, {**record, "read": [dataclasses.asdict(patient) for patient in patients]})
+
+
+def read(run: Path) -> set[Patient] | None:
+    """Whose arrays were read to train on; None where the run does not say, or there is none."""
+    if not (run / _DATA).is_file():
+        return None
+    record = json.loads((run / _DATA).read_text(encoding="utf-8"))
+    return {Patient(**one) for one in record["read"]} if "read" in record else None
+
+
+def there(run: Path) -> set[Patient]:
+    """All patients of the data that a run was given."""
+    record = json.loads((run / _DATA).read_text(encoding="utf-8"))
+    return {Patient(one["set"], one["patient"], one["licence"]) for one in record["files"]}
 
 
 def write_networks(out: Path, modules: Mapping[str, nn.Module]) -> None:

@@ -16,9 +16,10 @@ from torch import Tensor
 from medgan_core import __version__, registry
 from medgan_core.card import Training
 from medgan_core.data.samples import Samples
+from medgan_core.data.witness import witnessed
 from medgan_core.errors import ModelError, UsageError
 from medgan_core.monitor import Monitor, Progress
-from medgan_core.training import folder
+from medgan_core.training import folder, provenance
 from medgan_core.training.journal import Journal
 from medgan_core.training.loading import Batches
 from medgan_core.training.processes import Processes, everyone, joined
@@ -112,7 +113,10 @@ class _Session:
     def go(self, monitor: Monitor, *, workers: int, max_minutes: float | None) -> bool:
         """Update after update; True when the run is done."""
         recipe, run = self.recipe, self.run
-        samples = recipe.samples(self.data, validation=False)
+        with witnessed() as read:
+            samples = recipe.samples(self.data, validation=False)
+        if self.processes.first:
+            provenance.note(self.out, read, init=recipe.init)
         validation: Samples | None = None
         batches = self._batches(samples, workers)
         begin = saved = time.monotonic()
@@ -177,7 +181,7 @@ class _Session:
         folder.write_done(self.out, dataclasses.asdict(training))
         card, model = recipe.card(training), recipe.model(modules)
         if card is not None and model is not None:
-            registry.save(self.out / "models" / recipe.name, card, model)
+            registry.save(self.out / "models" / recipe.name, provenance.told(recipe, card, self.out), model)
 
     def _batches(self, samples: Samples, workers: int) -> Batches:
         run = self.run

@@ -64,6 +64,7 @@ class Recipe:
 
     name: ClassVar[str]
     gpu: ClassVar[Mapping[str, str]] = {}
+    tells_data: ClassVar[bool] = False
     metric: ClassVar[str] = "loss"
     best: ClassVar[str] = "low"
 

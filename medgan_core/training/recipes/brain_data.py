@@ -1,9 +1,6 @@
-"""Where the brain models' data come from, as their cards say it."""
+"""The open sets that the brain models' data come from; `provenance` counts who of them was looked at."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import replace
 
 from medgan_core.card import DataSource, Domain
 
@@ -14,24 +11,28 @@ SOURCES = (
         licence="Apache-2.0 (repository)",
         citation="Billot et al., Medical Image Analysis 2023",
         note="label maps only; images were simulated with MR signal equations",
+        set="synthseg-labels",
     ),
     DataSource(
         name="Open MS Data, cross-sectional (T1, T1 after contrast agent, T2, FLAIR in MNI space)",
         patients=2,
         licence="CC BY",
         citation="Lesjak et al., Neuroinformatics 2017, doi:10.1007/s12021-017-9348-7",
+        set="openms-mni",
     ),
     DataSource(
         name="Open MS Data, longitudinal (T1, T2, FLAIR, thick slices)",
         patients=5,
         licence="CC BY",
         citation="Lesjak et al., Neuroinformatics 2016",
+        set="openms-raw",
     ),
     DataSource(
         name="Brain-Tumor-Progression (T1, T1 after contrast agent, T2, FLAIR, thick slices)",
         patients=4,
         licence="CC BY 3.0",
         citation="Schmainda & Prah 2018, TCIA, doi:10.7937/K9/TCIA.2018.15quzvnb",
+        set="btp-coreg",
     ),
 )
 
@@ -47,20 +48,26 @@ OTHER_ANATOMY = (
         patients=1,
         licence="CC BY 4.0",
         citation="Li et al. 2020, TCIA, doi:10.7937/TCIA.2020.NNC2-0461",
+        set="ct-kernel-pair",
     ),
     DataSource(
-        name="TotalSegmentator test volumes (CT and MR of the abdomen, shown as what is no head)",
+        name="TotalSegmentator test volumes (CT and MR of the abdomen) and a spleen of the Medical "
+        "Segmentation Decathlon (CT), shown as what is no head",
         patients=2,
-        licence="Apache-2.0 (repository)",
-        citation="Wasserthal et al., Radiology: Artificial Intelligence 2023",
+        licence="Apache-2.0 (repository); CC BY-SA 4.0",
+        citation="Wasserthal et al., Radiology: Artificial Intelligence 2023; Antonelli et al., Nature "
+        "Communications 2022",
+        share_alike=True,
+        set="ct-misc",
     ),
     DataSource(
-        name="Medical Segmentation Decathlon (one spleen, hippocampus crops; shown as what is no head)",
-        patients=55,
+        name="Medical Segmentation Decathlon (hippocampus crops, shown as what is no head)",
+        patients=195,
         licence="CC BY-SA 4.0",
         citation="Antonelli et al., Nature Communications 2022; Simpson et al., arXiv:1902.09063",
         share_alike=True,
         note="at most 60 volumes of other anatomy are used",
+        set="msd-hippocampus",
     ),
 )
 
@@ -75,14 +82,3 @@ def adult_brain(*, anatomy: str, slice_ratio: tuple[float, float] | None = None)
         gate="brain-mr-gate",
         slice_ratio=slice_ratio,
     )
-
-
-def patients_without(fold: int, sources: Sequence[DataSource] = PATIENTS) -> tuple[DataSource, ...]:
-    """The scans of patients, with a note on who was left out of a training.
-
-    Args:
-        fold: of the cross-validation; -1 for the patients listed as ``val``.
-        sources: which of them were used.
-    """
-    left_out = f"of cross-validation fold {fold}" if fold >= 0 else "listed for validation"
-    return tuple(replace(source, note=f"without the patients {left_out}") for source in sources)

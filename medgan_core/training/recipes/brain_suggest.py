@@ -14,11 +14,12 @@ from medgan_core.data.structure_scans import Heads, StructureSlabs, WholeHeads
 from medgan_core.data.structures import LABELS, SIDES, STRUCTURES
 from medgan_core.data.training_set import open_training_set
 from medgan_core.preprocess import Preprocess
+from medgan_core.registry import Registry
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Findings
 from medgan_core.training.recipes import whole_scans
-from medgan_core.training.recipes.brain_data import PATIENTS, SOURCES, adult_brain
+from medgan_core.training.recipes.brain_data import SOURCES, adult_brain
 from medgan_core.training.recipes.refining import refiner
 from medgan_core.training.recipes.sources import head_maps
 from medgan_core.training.recipes.suggesting import Suggesting
@@ -29,10 +30,11 @@ _SCANS = 4
 _SEEN = {False: "simulated heads", True: "simulated and generated heads"}
 
 
-def _painted() -> tuple[DataSource, ...]:
+def _painted(painter: str) -> tuple[DataSource, ...]:
     """Whose scans the painter knows."""
     note = "no scan was shown; the generator that painted some of the heads had learned texture from them"
-    return tuple(replace(source, note=note) for source in PATIENTS)
+    known = Registry().card(painter).data
+    return tuple(replace(source, note=note, set="") for source in known if source.set != SOURCES[0].set)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class BrainSuggest(Suggesting):
             architecture=self.architecture,
             preprocess=PREPROCESS,
             domain=adult_brain(anatomy="head or brain of an adult"),
-            data=SOURCES[:1] if not self.painter else (*SOURCES[:1], *_painted()),
+            data=SOURCES[:1] + (_painted(self.painter) if self.painter else ()),
             training=training,
             licence="Apache-2.0",
             figures=(),

@@ -27,7 +27,7 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import brain_card, judging
-from medgan_core.training.recipes.brain_data import PATIENTS, SOURCES, patients_without
+from medgan_core.training.recipes.brain_data import SOURCES
 from medgan_core.training.recipes.generation import rows
 from medgan_core.training.recipes.mapped_heads import mapped_heads
 from medgan_core.training.recipes.sources import brain_slabs
@@ -182,12 +182,7 @@ class BrainSynthesize(Stabilised):
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""
-        return brain_card.of(
-            self.name,
-            self.architecture,
-            training,
-            (SOURCES[0], *(patients_without(self.fold) if self.fold >= 0 else PATIENTS)),
-        )
+        return brain_card.of(self.name, self.architecture, training, SOURCES)
 
     def figures(self, numbers: Mapping[str, float], command: str) -> tuple[Figure, ...]:
         """The distance of patches, and how much of the simulation is kept."""

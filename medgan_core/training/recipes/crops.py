@@ -25,7 +25,8 @@ DECATHLON = DataSource(
     licence="CC BY-SA 4.0",
     citation="Antonelli et al., Nature Communications 2022; Simpson et al., arXiv:1902.09063",
     share_alike=True,
-    note="T1 crops with the anterior and posterior part; without the patients listed for validation",
+    note="T1 crops with the anterior and posterior part",
+    set="msd-hippocampus",
 )
 
 

@@ -27,7 +27,7 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
 from medgan_core.training.recipe import Batch, Findings, Logs, Supervised
 from medgan_core.training.recipes import anomaly_card, measured
-from medgan_core.training.recipes.brain_data import MARKED, SOURCES, adult_brain, patients_without
+from medgan_core.training.recipes.brain_data import MARKED, SOURCES, adult_brain
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches
 from medgan_core.training.recipes.generation import rows
 from medgan_core.training.recipes.patches import brain_patches, patch_size
@@ -172,7 +172,6 @@ class DAE(Supervised):
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""
-        heads = (SOURCES[0],) if self.simulated > 0 else ()
         return ModelCard(
             name=self.name,
             version="0.1.0",
@@ -186,7 +185,7 @@ class DAE(Supervised):
             architecture=self.architecture,
             preprocess=anomaly_card.PREPROCESS,
             domain=adult_brain(anatomy="brain of an adult"),
-            data=(*heads, *patients_without(self.fold, MARKED)),
+            data=(SOURCES[0], *MARKED),
             training=training,
             licence="Apache-2.0",
             figures=(),

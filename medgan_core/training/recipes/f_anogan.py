@@ -22,7 +22,7 @@ from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import anomaly_card, measured
-from medgan_core.training.recipes.brain_data import MARKED, adult_brain, patients_without
+from medgan_core.training.recipes.brain_data import MARKED, adult_brain
 from medgan_core.training.recipes.detecting import detection, in_parts, judged_patches
 from medgan_core.training.recipes.generation import from_signed, judge_samples, rows, to_signed
 from medgan_core.training.recipes.patches import LesionFree, brain_patches, patch_size
@@ -212,7 +212,7 @@ class FAnoGAN(Stabilised):
             architecture=self.architecture,
             preprocess=anomaly_card.PREPROCESS,
             domain=adult_brain(anatomy="brain of an adult"),
-            data=patients_without(self.fold, MARKED),
+            data=MARKED,
             training=training,
             licence="Apache-2.0",
             figures=(),

@@ -65,12 +65,13 @@ class Gate(Supervised):
         others: list[Small] = []
         for study in chosen:
             brain = study.coverage in _BRAIN_COVERAGE
-            if not study.images or (not brain and len(others) >= _MOST_OTHERS):
+            wanted = [key for key in study.images if key in CONTRASTS or not brain]
+            if not wanted or (not brain and len(others) >= _MOST_OTHERS):
                 continue
-            for key, image in held.case(study, study.images).images.items():
-                if brain and key in CONTRASTS:
+            for key, image in held.case(study, wanted).images.items():
+                if brain:
                     heads.append((coarse(image.volume()), CONTRASTS.index(key)))
-                elif not brain and len(others) < _MOST_OTHERS:
+                elif len(others) < _MOST_OTHERS:
                     others.append(coarse(image.volume()))
         return GateSamples(maps, heads, others, seed=self.sample_seed(validation=validation))
 

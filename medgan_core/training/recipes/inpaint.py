@@ -16,6 +16,7 @@ from medgan_core.data.degradation import MaskedSamples
 from medgan_core.data.masks import LesionShapes
 from medgan_core.data.samples import Samples
 from medgan_core.data.stacks import Stack
+from medgan_core.data.witness import witnessed
 from medgan_core.networks import build
 from medgan_core.networks.inpainting import InpaintingGenerator
 from medgan_core.preprocess import Preprocess
@@ -23,7 +24,7 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import judging, measured
-from medgan_core.training.recipes.brain_data import adult_brain, patients_without
+from medgan_core.training.recipes.brain_data import PATIENTS, adult_brain
 from medgan_core.training.recipes.generation import from_signed, to_signed
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
 from medgan_core.training.recipes.transforming import (
@@ -158,7 +159,7 @@ class Inpaint(Transforming):
             architecture=self.architecture,
             preprocess=Preprocess(in_plane_mm=(0.9 * pixel, 1.1 * pixel)),
             domain=adult_brain(anatomy="head or brain of an adult"),
-            data=patients_without(self.fold),
+            data=PATIENTS,
             training=training,
             licence="Apache-2.0",
             figures=(),
@@ -182,7 +183,8 @@ class Inpaint(Transforming):
     def _lesions(self, data: Path, contrasts: Sequence[str]) -> LesionShapes:
         """Lesions of patients who are trained on, also where the folds of those with lesions differ."""
         trained = {s.patient for s in self.stacks(data, contrasts, validation=False)}
-        stacks = self.stacks(data, contrasts, validation=False, label=_LESION)
+        with witnessed():  # who is not trained on is read, and left out here
+            stacks = self.stacks(data, contrasts, validation=False, label=_LESION)
         return LesionShapes([self._lesion_map(s) for s in stacks if s.patient in trained])
 
     def _lesion_map(self, stack: Stack) -> Tensor:

@@ -106,7 +106,7 @@ class LesionSuggest(Suggesting):
 
     def card(self, training: Training) -> ModelCard:
         """What the model says about itself."""
-        patients = [replace(SOURCES[1], note="with the patients' lesion maps")] if self.real_share > 0 else []
+        patients = replace(SOURCES[1], note="with the patients' lesion maps")
         return ModelCard(
             name=self.name,
             version="0.1.0",
@@ -120,7 +120,7 @@ class LesionSuggest(Suggesting):
             architecture=self.architecture,
             preprocess=PREPROCESS,
             domain=adult_brain(anatomy="head or brain of an adult"),
-            data=(SOURCES[0], *patients),
+            data=(SOURCES[0], patients),
             training=training,
             licence="Apache-2.0",
             figures=(),

@@ -20,7 +20,7 @@ from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import judging, measured
-from medgan_core.training.recipes.brain_data import adult_brain, patients_without
+from medgan_core.training.recipes.brain_data import PATIENTS, adult_brain
 from medgan_core.training.recipes.stabilised import DISCRIMINATOR, GENERATOR
 from medgan_core.training.recipes.transforming import (
     DepthLast,
@@ -164,7 +164,7 @@ class SRGAN(Transforming):
             architecture=self.architecture,
             preprocess=Preprocess(slice_ratio=(0.8 * factor, 1.25 * factor), crop_margin_mm=8.0),
             domain=adult_brain(anatomy="head or brain of an adult", slice_ratio=(factor / 2, 2.0 * factor)),
-            data=patients_without(self.fold),
+            data=PATIENTS,
             training=training,
             licence="Apache-2.0",
             figures=(),

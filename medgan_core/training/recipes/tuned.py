@@ -46,6 +46,7 @@ class Tuned(Recipe):
     """
 
     gpu: ClassVar[Mapping[str, str]] = {"updates": "2000", "batch": "32"}
+    tells_data: ClassVar[bool] = True
 
     updates: int = 400
     lr: float = 3e-4
