@@ -139,7 +139,8 @@ def _hippocampus(data: Path, session: Session) -> Example | None:
 
 
 def _anomaly(data: Path, session: Session) -> Example:
-    return Example(inputs={"FLAIR": head(data)["FLAIR"]}, said=_ON_HEAD)
+    said = f"{_ON_HEAD}: eyes and skull stand out, a small lesion (third slice) is missed"
+    return Example(inputs={"FLAIR": head(data)["FLAIR"]}, said=said)
 
 
 def _brain(data: Path, session: Session) -> Example:

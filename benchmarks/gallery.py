@@ -31,8 +31,8 @@ _MASK = "#ffb000"  # what has no colour of its own
 INTRODUCTION = """\
 Small models ship with the package. What stands here is read from their cards (`medgan models --json`), and
 every picture is of a run that was made for this page, on a simulated head or on the MNI152 template (an
-average of 152 adults); none shows a patient. `python -m benchmarks.gallery --data DATA` writes the page.
-Results are synthetic, and not for diagnosis."""
+average of 152 adults); none shows the scan of a patient. `python -m benchmarks.gallery --data DATA` writes
+the page. Results are synthetic, and not for diagnosis."""
 
 Slice = NDArray[np.floating[Any]]
 

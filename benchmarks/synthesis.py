@@ -113,6 +113,14 @@ def card_figures(found: Mapping[str, Any]) -> tuple[Figure, ...]:
             drawn,
         ),
         figure(
+            "Copies that single out a patient",
+            images["singled_out"],
+            "share that is also much nearer to one training patient than to all others",
+            images["images"],
+            f"real unseen crops: {images['held_back_singled_out']:.4g}",
+            drawn,
+        ),
+        figure(
             "Dice of a drawn map with the nearest training map",
             maps["drawn"]["nearest"],
             "whole hippocampus",

@@ -23,7 +23,7 @@ systems work and how they compare here, not how good each could become (`--prese
 
 Behind every command below stand `--data DATA --out runs/systems/NAME --preset cpu`. Minutes are those of one
 core that was shared with other work. Pictures show generated images, or results on simulated heads and on the
-MNI152 template; none shows a patient."""
+MNI152 template; none shows the scan of a patient."""
 
 
 def write(bench: Bench, plan: Sequence[Planned], questions: Sequence[Question], out: Path) -> Path:

@@ -56,7 +56,8 @@ def spade(bench: Bench) -> Section:
             _picture(bench.runs.open(SPADE), bench.runs.open(SEGMENTATION)),
         ],
         overview={
-            SPADE: f"Dice {means['generated']:.3f} on its images (real ones {means['real']:.3f})",
+            SPADE: f"its images are segmented with Dice {means['generated']:.3f} "
+            f"(real ones {means['real']:.3f})",
             SEGMENTATION: f"Dice {means['real']:.3f} on real images",
         },
         figures={"found_again": found, "trained": _trained(bench)},

@@ -19,7 +19,7 @@ from medgan_core.data.samples import Samples
 from medgan_core.data.witness import witnessed
 from medgan_core.errors import ModelError, UsageError
 from medgan_core.monitor import Monitor, Progress
-from medgan_core.training import folder, provenance
+from medgan_core.training import data_sources, folder
 from medgan_core.training.journal import Journal
 from medgan_core.training.loading import Batches
 from medgan_core.training.processes import Processes, everyone, joined
@@ -116,7 +116,7 @@ class _Session:
         with witnessed() as read:
             samples = recipe.samples(self.data, validation=False)
         if self.processes.first:
-            provenance.note(self.out, read, init=recipe.init)
+            data_sources.note(self.out, read, init=recipe.init)
         validation: Samples | None = None
         batches = self._batches(samples, workers)
         begin = saved = time.monotonic()
@@ -181,7 +181,7 @@ class _Session:
         folder.write_done(self.out, dataclasses.asdict(training))
         card, model = recipe.card(training), recipe.model(modules)
         if card is not None and model is not None:
-            registry.save(self.out / "models" / recipe.name, provenance.told(recipe, card, self.out), model)
+            registry.save(self.out / "models" / recipe.name, data_sources.told(recipe, card, self.out), model)
 
     def _batches(self, samples: Samples, workers: int) -> Batches:
         run = self.run

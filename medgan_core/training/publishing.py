@@ -18,7 +18,7 @@ from medgan_core.card import Figure, ModelCard, Training
 from medgan_core.errors import ModelError, ResourceError, UsageError
 from medgan_core.parsing import parse
 from medgan_core.registry import CARD, POINTER, Model, Registry
-from medgan_core.training import RECIPES, folder, provenance
+from medgan_core.training import RECIPES, data_sources, folder
 from medgan_core.training.recipe import Recipe
 from medgan_core.whole_files import replacing
 
@@ -210,7 +210,7 @@ def _made(run: Path, name: str, recipes: Mapping[str, type[Recipe]]) -> bool:
     model = recipe.model(folder.trained(run, recipe))
     if card is None or model is None:
         return False
-    registry.save(run / "models" / name, provenance.told(recipe, card, run), model)
+    registry.save(run / "models" / name, data_sources.told(recipe, card, run), model)
     return True
 
 

@@ -62,7 +62,7 @@ def of(name: str, architecture: Architecture, training: Training, data: tuple[Da
         title="Brain MR from a label map",
         description="Paints a T1, T2, FLAIR or PD image of the head or brain that a label map describes, "
         "with the lesions you drew into it. The MR signal equations make the image, a network makes it look "
-        "scanned. Every seed is another patient and scanner.",
+        "scanned. Every seed draws other tissue values and another scanner; the anatomy is that of the map.",
         task="synthesize",
         inputs=(Port(key=LABEL_MAP, title="Label map", kind="labels", required=True, labels=LABELS),),
         outputs=(

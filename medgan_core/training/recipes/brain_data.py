@@ -1,4 +1,4 @@
-"""The open sets that the brain models' data come from; `provenance` counts who of them was looked at."""
+"""The open sets that the brain models' data come from; `training.data_sources` counts who was looked at."""
 
 from __future__ import annotations
 

@@ -116,8 +116,8 @@ class BrainSuggest(Suggesting):
                 "they lie in.",
                 "Left and right are split by one plane: a structure that crosses the midline, as a pressed "
                 "brain's may, is cut there.",
-                "The interval of a volume was measured on simulated scans with slices of 4 mm; on real ones "
-                "it may be too narrow.",
+                "The interval of a volume was measured on simulated scans of few heads, with slices of 4 mm; "
+                "on real ones it may be too narrow.",
             ),
             weights=Weights(file="", sha256=""),
             sides=self.sides,

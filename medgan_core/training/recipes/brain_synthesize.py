@@ -206,7 +206,7 @@ class BrainSynthesize(Stabilised):
                 value=round(numbers["kept"], 4),
                 unit="",
                 n=count,
-                split="simulated heads left out",
+                split="slices of simulated heads left out",
                 command=command,
             ),
         )

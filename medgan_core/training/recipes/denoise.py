@@ -94,6 +94,7 @@ class Denoise(SlabRegression):
                 "Not for diagnosis. Structures weaker than the noise may be removed with it.",
                 "Made for Rician noise of magnitude images that is independent from voxel to voxel; noise "
                 "that was interpolated or filtered before is removed only in part.",
+                "Anatomy other than the head is cautioned, not refused.",
             ),
             weights=Weights(file="", sha256=""),
             settings=(

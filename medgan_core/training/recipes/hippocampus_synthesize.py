@@ -148,8 +148,10 @@ class HippocampusSynthesize(Spade):
             figures=(),
             limits=(
                 "Not for diagnosis. The images are synthetic and show nobody; they tell nothing of disease.",
-                "Trained on 195 crops of one set (T1, 1 mm). Other contrasts and scanners are not covered.",
+                "Trained on T1 crops of 1 mm. Other contrasts and scanners are not covered.",
                 "Away from the hippocampus the image is plausible texture without named anatomy.",
+                "Images are blurrier and vary less than real ones; so a blurred image may lie near to one "
+                "that was trained on.",
             ),
             weights=Weights(file="", sha256=""),
             settings=(

@@ -132,8 +132,8 @@ class LesionSuggest(Suggesting):
                 "are missed.",
                 _ADAPTED if self.real_share > 0 else _SIMULATED,
                 "A contrast that was made up cannot add what FLAIR does not show.",
-                "The interval of the volume was measured on simulated scans; on real ones it may be too "
-                "narrow.",
+                "The interval of the volume was measured on simulated scans of few heads; on real ones it "
+                "may be too narrow.",
             ),
             weights=Weights(file="", sha256=""),
             settings=(replace(completion.SETTING, help=f"{completion.SETTING.help}; {_ALONE}"),),

@@ -96,7 +96,7 @@ def test_the_card_tells_what_was_measured_and_on_whom(published: Published) -> N
     for figure in card.figures:
         assert figure.n >= 1
         assert figure.command == card.training.command
-    assert all("without" in source.note for source in card.data)
+    assert all("of the" in source.note and source.patients for source in card.data), "a fold is left out"
     assert any(text.startswith("Not for diagnosis") for text in card.limits)
 
 

@@ -10,7 +10,7 @@ from medgan_core.data.pack import pack
 from medgan_core.data.training_set import open_training_set
 from medgan_core.data.witness import Patient, witnessed
 from medgan_core.training import loop
-from medgan_core.training.provenance import sources, told
+from medgan_core.training.data_sources import sources, told
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from tests.crops import write_crops
 
