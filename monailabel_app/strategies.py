@@ -141,11 +141,12 @@ class Ranked(Strategy):  # type: ignore[misc]
         seen = {image: note for image, note in notes.items() if note and note["score"] is not None}
         known, done = ([image for image in some if image in seen] for some in (images, labelled))
         if not known:
+            unsuited = sum(notes[image] is not None for image in images)
             raise InputError(
                 f"The model {card.name!r} can work on none of the images without a label",
                 expected=f"{card.domain.anatomy}, {card.domain.modality}",
-                got=f"{len(images)} images that do not suit it",
-                action="choose another strategy, or another model",
+                got=f"{unsuited} images that do not suit it, {len(images) - unsuited} that it has not seen",
+                action="ask again" if unsuited < len(images) else "choose another strategy, or another model",
             )
         features = np.array([seen[image]["features"] for image in (*known, *done)])
         pool = active.Pool(
