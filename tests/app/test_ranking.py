@@ -181,4 +181,4 @@ def test_an_image_at_which_the_worker_died_is_looked_at_again(
     work.perform(session, tmp_path / "results", Silence(), [died, Study(image="c")])
     report = json.loads((tmp_path / "results" / "report.json").read_text())
     assert set(report["candidates"]) == {"c"}
-    assert [row["value"] for row in report["rows"]][0] == "The worker died"
+    assert report["rows"][0]["value"] == "The worker died"
