@@ -34,8 +34,8 @@ ASKING = {
 
 _MOST = 64
 _NOTED = "candidate"
-RESERVED = ("id", "strategy", _NOTED)
-"""Of what is noted about an image: the server's own, which no client writes."""
+RESERVED = ("id", "ts", "name", "path", "user", "dice", "checks", "strategy", _NOTED)
+"""Of what is noted about an image or a label: the server's own, which no client writes."""
 
 
 class First(Strategy):  # type: ignore[misc]

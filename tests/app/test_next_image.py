@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -176,6 +177,23 @@ def test_a_client_cannot_write_what_strategies_note(site: Site) -> None:
         assert answer.json()["id"] in IMAGES
         assert strategy in answer.json()["strategy"]
     assert site.ask("nobody").json()["code"] == "usage"
+
+
+def test_a_client_cannot_write_what_the_server_notes_of_files(site: Site) -> None:
+    about = json.dumps(
+        {"ts": "abc", "name": "x", "path": "/", "checks": 1, "user": "y", "dice": 2, "mine": 1}
+    )
+    label = {"label": ("i0.nii", site.service.stored("i0").read_bytes())}
+    site.client.put("/datastore/label?image=i0&tag=own", files=label, data={"params": about})
+    site.client.put("/datastore/label/info?label=i0&tag=own", data={"info": about})
+    site.client.put("/datastore/image/info?image=i0", data={"info": about})
+    for info in (site.store.get_label_info("i0", "own"), site.store.get_image_info("i0")):
+        assert info["mine"] == 1
+        assert isinstance(info["ts"], int)
+        assert info["name"] == "i0.nii"
+        assert not {"checks", "user", "dice"} & set(info)
+    site.here.steps.release(1000)
+    assert site.ask().status_code == 200
 
 
 def test_a_label_elsewhere_is_stored_with_a_note_and_a_flipped_one_is_turned_back(
