@@ -126,6 +126,15 @@ class Ranked(Strategy):  # type: ignore[misc]
         paths = {image: str(self._stored(image)) for image in (*labelled, *others[:_MOST])}
         return Ranking(model=card.name, images=paths, sha256=card.weights.sha256) if paths else None
 
+    def has_seen(self, request: Mapping[str, Any], datastore: Any) -> bool:
+        """Whether the model looked at an image without a label, so that `choose` has something to say.
+
+        Raises:
+            UsageError: when there is no such model.
+        """
+        card, images = self._card(request), datastore.get_unlabeled_images()
+        return any(_noted(datastore, image, card) is not None for image in images)
+
     def choose(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
         """The choice by what is noted; None when every image has a label.
 

@@ -153,6 +153,48 @@ def test_a_cancelled_ranking_answers_a_problem_and_keeps_what_it_saw(site: Site)
     assert [list(job.work.images) for job in site.service.queue.jobs()] == [IMAGES, IMAGES[2:]]  # type: ignore[attr-defined]
 
 
+def test_what_came_while_a_ranking_ran_is_looked_at_when_nothing_else_is_left(
+    site: Site, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(site.ask)
+        until(lambda: site.here.runs == 1)
+        for image in IMAGES:
+            site.store.save_label(image, str(site.service.stored(image)), "final", {})
+        site.store.add_image("new", str(write(tmp_path, "new", seed=20)), {})
+        site.here.steps.release(1000)
+        found = answer.result(60)
+    assert (found.status_code, found.json().get("id")) == (200, "new"), found.text
+
+
+def test_a_request_that_joined_a_ranking_has_its_own_images_looked_at_too(site: Site, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(site.ask)
+        until(lambda: site.here.runs == 1)
+        site.store.add_image("new", str(write(tmp_path, "new", seed=20)), {})
+        second = pool.submit(site.ask)
+        time.sleep(0.3)
+        site.here.steps.release(1000)
+        assert [answer.result(60).status_code for answer in (first, second)] == [200, 200]
+    assert [list(job.work.images) for job in site.service.queue.jobs()] == [IMAGES, ["new"]]  # type: ignore[attr-defined]
+
+
+def test_a_request_that_only_joined_a_cancelled_ranking_begins_anew(site: Site) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(site.ask)
+        until(lambda: site.here.runs == 1)
+        second = pool.submit(site.ask)
+        time.sleep(0.5)  # it has joined by then
+        (job,) = site.service.queue.jobs()
+        site.client.post(f"/jobs/{job.id}/cancel")
+        refused = first.result(60)
+        site.here.steps.release(1000)
+        found = second.result(60)
+    assert (refused.status_code, refused.json()["code"]) == (409, "cancelled")
+    assert found.status_code == 200, found.text
+    assert site.noted() == set(IMAGES)
+
+
 def test_a_ranking_is_in_the_audit_log_with_its_client_and_inputs(site: Site, tmp_path: Path) -> None:
     audit = AuditLog(tmp_path / "audit")
     site.service.queue.listeners.append(JobAudit(audit, site.service.registry))
