@@ -109,7 +109,7 @@ class JobList(BaseModel):
 
 
 class Cards(BaseModel):
-    """Every model's card; `problems` names models whose card cannot be read."""
+    """The cards of models that can be run; `problems` names models whose card cannot be read."""
 
     models: list[dict[str, Any]]
     problems: list[Problem] = []
