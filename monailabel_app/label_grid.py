@@ -6,6 +6,7 @@ voxel is where it was, but not in the same order.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from medgan_core.errors import MedganError
 from medgan_core.volume import Geometry, Volume
 
 _SAME_PLACE_MM = 1e-2
+# A small file may hold a large label: the server has room for one.
+_ONE_OPEN = threading.Lock()
 
 
 def put_on_grid(label: Path, image: Path) -> str:
@@ -38,13 +41,18 @@ def put_on_grid(label: Path, image: Path) -> str:
                 f"Expected: {_told(grid)}. Got: {_told(own)}. "
                 "Resample it to the image (nearest neighbour) and submit it again."
             )
-        axes, flips = order
-        voxels = io.read(label).data.transpose(0, *(axis + 1 for axis in axes))
-        voxels = np.flip(voxels, tuple(axis + 1 for axis in flips))
-        io.write(Volume(np.ascontiguousarray(voxels), grid), label)
+        with _ONE_OPEN:
+            _turn(label, grid, *order)
     except MedganError as error:
         return f"Whether the label lies on its image's grid is not known: {error.what}."
     return ""
+
+
+def _turn(label: Path, grid: Geometry, axes: tuple[int, ...], flips: tuple[int, ...]) -> None:
+    """Write a label again with its voxels in the order of the grid; see `axis_order`."""
+    voxels = io.read(label).data.transpose(0, *(axis + 1 for axis in axes))
+    voxels = np.flip(voxels, tuple(axis + 1 for axis in flips))
+    io.write(Volume(np.ascontiguousarray(voxels), grid), label)
 
 
 def axis_order(own: Geometry, grid: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]] | None:

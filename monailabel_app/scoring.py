@@ -6,10 +6,12 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from medgan_core import candidates
@@ -97,12 +99,16 @@ def read_scores(folder: Path) -> dict[str, Any]:
 
 
 def note_scores(datastore: Any, work: Scoring, scores: Mapping[str, Any]) -> None:
-    """Keep the scores: Dice with the image, as MONAI Label's own method does; checks with the label."""
+    """Keep the scores: Dice with the image, as MONAI Label's own method does; checks with the label.
+
+    Those of what was removed meanwhile are left out.
+    """
     for image, score in scores.items():
-        if work.model == DICE:
-            datastore.update_image_info(image, {DICE: score})
-        else:
-            datastore.update_label_info(image, work.tag, {"checks": score})
+        with suppress(ImageNotFoundException, LabelNotFoundException):
+            if work.model == DICE:
+                datastore.update_image_info(image, {DICE: score})
+            else:
+                datastore.update_label_info(image, work.tag, {"checks": score})
 
 
 def _files(datastore: Any, tag: str) -> dict[str, str]:

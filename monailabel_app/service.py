@@ -30,7 +30,8 @@ from monailabel_app.jobs.worker import Setup
 from monailabel_app.problems import UnknownImageError, UnknownModelError, foreseen, problem
 from monailabel_app.scoring import note_scores, read_scores
 from monailabel_app.strategies import note
-from monailabel_app.studies import image_path
+from monailabel_app.studies import image_path, stamp
+from monailabel_app.study_folder import StudyFolder
 
 logger = logging.getLogger(__name__)
 
@@ -181,29 +182,41 @@ class Service:
             note_scores(self.app.datastore(), work, read_scores(job.folder / "results"))
         if isinstance(work, Batch) and work.tag:
             studies = self.queue.get(job.id).studies
-            self.queue.mark(job.id, [self._labelled(job, work.tag, study) for study in studies])
+            self.queue.mark(job.id, [self._labelled(job, work, study) for study in studies])
 
-    def _labelled(self, job: Job, tag: str, study: Study) -> Study:
+    def _labelled(self, job: Job, work: Batch, study: Study) -> Study:
         """A study after its result was kept as a label; failed when that cannot be, as its image is gone."""
         key = next((key for key in study.results if not key.endswith("/trust")), None)
         if key is None:
             return study
-        path = job.folder / "results" / study.results[key]
-        about = {"model": job.work.model, "verdict": study.verdict, "synthetic": True}
+        path, datastore = job.folder / "results" / study.results[key], self.app.datastore()
+        about = {"model": work.model, "verdict": study.verdict, "synthetic": True}
         try:
-            self.app.datastore().save_label(study.image, str(path), tag, about)
+            if _replaced(datastore, work, study.image):
+                return replace(study, state="failed", error=problem(_gone("replaced", study.image)))
+            datastore.save_label(study.image, str(path), work.tag, about)
         except ImageNotFoundException:
-            gone = UnknownImageError(
-                "The image was removed before its label could be kept",
-                expected="an image of the store",
-                got=study.image,
-                action="fetch the result from the job, if it is still wanted",
-            )
-            return replace(study, state="failed", error=problem(gone))
+            return replace(study, state="failed", error=problem(_gone("removed", study.image)))
         except Exception as error:
             logger.exception("job %s: the label of a study", job.id)
             return replace(study, state="failed", error=problem(foreseen(error)))
         return study
+
+
+def _replaced(datastore: Any, work: Batch, image: str) -> bool:
+    """Whether another image lies under the id than when the batch was asked for; False when none does."""
+    # Not the PACS's own, which would fetch.
+    path = StudyFolder.get_image_uri(datastore, image)
+    return bool(path) and image in work.stamps and stamp(Path(path)) != work.stamps[image]
+
+
+def _gone(how: str, image: str) -> UnknownImageError:
+    return UnknownImageError(
+        f"The image was {how} before its label could be kept",
+        expected="the image of the store that the batch was asked for",
+        got=image,
+        action="fetch the result from the job, if it is still wanted; run the batch again on a new image",
+    )
 
 
 def _executors(options: Options) -> list[Executor]:

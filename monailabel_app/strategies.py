@@ -34,8 +34,8 @@ ASKING = {
 
 _MOST = 64
 _NOTED = "candidate"
-RESERVED = ("id", "strategy", _NOTED)
-"""Of what is noted about an image: the server's own, which no client writes."""
+RESERVED = ("id", "ts", "name", "path", "user", "dice", "checks", "strategy", _NOTED)
+"""Of what is noted about an image or a label: the server's own, which no client writes."""
 
 
 class First(Strategy):  # type: ignore[misc]
@@ -126,6 +126,15 @@ class Ranked(Strategy):  # type: ignore[misc]
         paths = {image: str(self._stored(image)) for image in (*labelled, *others[:_MOST])}
         return Ranking(model=card.name, images=paths, sha256=card.weights.sha256) if paths else None
 
+    def has_seen(self, request: Mapping[str, Any], datastore: Any) -> bool:
+        """Whether the model looked at an image without a label, so that `choose` has something to say.
+
+        Raises:
+            UsageError: when there is no such model.
+        """
+        card, images = self._card(request), datastore.get_unlabeled_images()
+        return any(_noted(datastore, image, card) is not None for image in images)
+
     def choose(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
         """The choice by what is noted; None when every image has a label.
 
@@ -141,11 +150,12 @@ class Ranked(Strategy):  # type: ignore[misc]
         seen = {image: note for image, note in notes.items() if note and note["score"] is not None}
         known, done = ([image for image in some if image in seen] for some in (images, labelled))
         if not known:
+            unsuited = sum(notes[image] is not None for image in images)
             raise InputError(
                 f"The model {card.name!r} can work on none of the images without a label",
                 expected=f"{card.domain.anatomy}, {card.domain.modality}",
-                got=f"{len(images)} images that do not suit it",
-                action="choose another strategy, or another model",
+                got=f"{unsuited} images that do not suit it, {len(images) - unsuited} that it has not seen",
+                action="ask again" if unsuited < len(images) else "choose another strategy, or another model",
             )
         features = np.array([seen[image]["features"] for image in (*known, *done)])
         pool = active.Pool(

@@ -41,3 +41,12 @@ def image_path(datastore: Any, studies: str, image_id: str) -> Path:
         got=image_id[:200],
         action="choose a listed image, or upload the volume",
     )
+
+
+def stamp(path: Path) -> str:
+    """Size and time of a file, to tell it from another one in its place; "" when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size}-{found.st_mtime_ns}"

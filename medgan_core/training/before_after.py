@@ -48,6 +48,15 @@ class BeforeAfter:
             return fmean(dices) > 0 and min(dices) >= -_LOSS
         return bool(gains) and all(gain > 0 for gain in gains.values())
 
+    @property
+    def rule(self) -> str:
+        """What `better` asks for, in words."""
+        if any(metric.startswith(_DICE) for metric in self.units):
+            return (
+                f"mean Dice over the labels above that of {self.version}, no label more than {_LOSS} below it"
+            )
+        return f"means of {' and '.join(map(str.upper, self.units))} above those of {self.version}"
+
     def figures(self, command: str) -> tuple[Figure, ...]:
         """For the tuned version's card: its own figures, with those of before as the baseline.
 
@@ -72,23 +81,33 @@ class BeforeAfter:
         return tuple(found)
 
     def rows(self) -> list[Row]:
-        """For a report: each patient held back, then the mean."""
-        rows = []
+        """For a report: of every metric each patient held back, then the mean, as `rule` holds it.
+
+        Of segmentations the mean over the labels comes last. A patient's row is a caution when the patient
+        lost, of segmentations more than 0.02.
+        """
+        rows: list[Row] = []
+        dices: list[tuple[float, float]] = []
         for metric, unit in self.units.items():
+            dice = metric.startswith(_DICE)
+            title, loss = (metric, _LOSS) if dice else (metric.upper(), None)
             before, after = self._means(metric)
-            title = metric.upper() if metric in _IMAGES else metric
-            triples = [*zip(self._patients(), before, after, strict=True)]
-            for patient, old, new in [*triples, ("Mean", fmean(before), fmean(after))]:
-                rows.append(
-                    Row(
-                        f"{patient}: {title}",
-                        round(new, 4),
-                        unit,
-                        f"more than {old:.4f}, as {self.version} has",
-                        "pass" if new > old else "caution",
-                    )
-                )
+            for patient, old, new in zip(self._patients(), before, after, strict=True):
+                rows.append(self._row(f"{patient}: {title}", unit, old, new, loss or 0.0))
+            mean = fmean(before), fmean(after)
+            rows.append(self._row(f"Mean: {title}", unit, *mean, loss))
+            dices += [mean] if dice else []
+        if dices:
+            old, new = map(fmean, zip(*dices, strict=True))
+            rows.append(self._row("Mean: Dice over the labels", "", old, new, None))
         return rows
+
+    def _row(self, name: str, unit: str, old: float, new: float, loss: float | None) -> Row:
+        """One figure of both versions, which may lose so much; None when it must rise."""
+        limit = f"more than {old:.4f}" if loss is None else f"at least {old - loss:.4f}"
+        beside = f"{_LOSS} below that of {self.version}" if loss else f"as {self.version} has"
+        good = new > old if loss is None else new - old >= -loss
+        return Row(name, round(new, 4), unit, f"{limit}, {beside}", "pass" if good else "caution")
 
     def _patients(self) -> list[str]:
         return sorted({row["patient"] for row in self.before})

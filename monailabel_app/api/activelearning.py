@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request
 from monailabel.interfaces.exception import ImageNotFoundException
 from starlette.concurrency import run_in_threadpool
 
-from medgan_core.errors import UsageError
+from medgan_core.errors import CancelledError, UsageError
 from monailabel_app.access import Client, client_of
 from monailabel_app.api.jobs import finished
 from monailabel_app.api.schemas import PROBLEMS
@@ -50,15 +51,52 @@ async def next_image(
 async def _seen(
     task: Ranked, asked: dict[str, Any], request: Request, service: Service, client: Client
 ) -> None:
-    """Have the model look at what it has not seen; a ranking of the same model that is under way will do."""
-    await run_in_threadpool(_keep_what_was_seen, service)
-    work = await run_in_threadpool(task.unseen, asked, service.app.datastore())
+    """Have the model look at what it has not seen.
+
+    A ranking of the same model that is under way will do. The store may change while one runs, and one that
+    was joined may have other images: what was asked for and not looked at is then ranked, or what there is
+    when nothing else is left to choose from.
+    """
+    work = await run_in_threadpool(_unseen, task, asked, service)
     if work is None:
         return
-    job_id, folder = service.place()
-    job = Job(id=job_id, work=work, folder=folder, client=client.identity)
-    job = await run_in_threadpool(service.submit, job, instead=lambda other: _same(other, work))
-    await finished(service.queue, request, job.id)
+    looked = await _looked(task, asked, work, request, service, client)
+    left = await run_in_threadpool(_unseen, task, asked, service)
+    if left is None or set(left.images) <= looked:
+        return
+    if set(left.images) & set(work.images) - looked or not await run_in_threadpool(
+        task.has_seen, asked, service.app.datastore()
+    ):
+        await _looked(task, asked, left, request, service, client)
+
+
+async def _looked(
+    task: Ranked, asked: dict[str, Any], work: Ranking, request: Request, service: Service, client: Client
+) -> set[str]:
+    """Have a ranking done, or join one; begin anew when somebody cancels one that was only joined.
+
+    Returns:
+        The images that were looked at.
+    """
+    left: Ranking | None = work
+    while left is not None:
+        job_id, folder = service.place()
+        own = Job(id=job_id, work=left, folder=folder, client=client.identity)
+        job = await run_in_threadpool(service.submit, own, instead=partial(_same, work=left))
+        try:
+            job = await finished(service.queue, request, job.id)
+            return {study.image for study in job.studies}
+        except CancelledError:
+            if job.id == job_id or await request.is_disconnected():
+                raise
+        left = await run_in_threadpool(_unseen, task, asked, service)
+    return set()
+
+
+def _unseen(task: Ranked, asked: dict[str, Any], service: Service) -> Ranking | None:
+    """What the model must look at yet, after what stopped rankings saw was noted."""
+    _keep_what_was_seen(service)
+    return task.unseen(asked, service.app.datastore())
 
 
 def _same(job: Job, work: Ranking) -> bool:

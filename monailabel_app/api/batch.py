@@ -16,7 +16,7 @@ from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
 from monailabel_app.service import Service, service_of
 from monailabel_app.stock import read_request
-from monailabel_app.studies import is_plain
+from monailabel_app.studies import is_plain, stamp
 
 router = APIRouter(prefix="/batch", tags=["Infer"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
@@ -88,6 +88,7 @@ def _work(service: Service, model: str, images: BatchInferImageType, params: dic
         model=model,
         settings=one.settings,
         images={image: str(path) for image, path in paths.items()},
+        stamps={image: stamp(path) for image, path in paths.items()},
         input=next(iter(one.inputs)),
         target=one.target,
         seed=one.seed,

@@ -74,8 +74,8 @@ async def describe_image(request: Request, service: Served, image: str) -> None:
 
 @router.put("/label/info", openapi_extra=_INFO, status_code=200, summary="Describe a label")
 async def describe_label(request: Request, service: Served, label: str, tag: str) -> None:
-    """Add to what is noted about a stored label."""
-    about = params(await _fields(request), "info")
+    """Add to what is noted about a stored label; what the server itself notes is left as it is."""
+    about = _without_reserved(params(await _fields(request), "info"))
     await run_in_threadpool(service.app.datastore().update_label_info, label, tag, about)
 
 
@@ -126,7 +126,7 @@ async def save_label(request: Request, service: Served, image: str, tag: str = "
     """
     tag = checked(tag or "final", _TAG, "tag")
     async with received(request, service, into=service.studies) as form:
-        path, about = one_file(form, "label"), params(form)
+        path, about = one_file(form, "label"), _without_reserved(params(form))
         note = await run_in_threadpool(_placed, service, image, path) if tag == DefaultLabelTag.FINAL else ""
         label = await run_in_threadpool(service.app.datastore().save_label, image, str(path), tag, about)
         told = await run_in_threadpool(service.app.on_save_label, image, label)

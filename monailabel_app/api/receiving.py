@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
@@ -18,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from medgan_core.errors import UsageError
 from monailabel_app.api.uploads import Form, receive_form
+from monailabel_app.client_json import read_json
 from monailabel_app.jobs.files import free_bytes
 from monailabel_app.problems import StorageFullError
 from monailabel_app.service import Service
@@ -95,11 +95,11 @@ def params(form: Form, name: str = "params") -> dict[str, Any]:
     """The JSON object in a text part; empty without one.
 
     Raises:
-        UsageError: when it is not a JSON object.
+        UsageError: when it is not a JSON object, or holds what JSON has no word for.
     """
     try:
-        found = json.loads(form.texts.get(name) or "{}")
-    except (json.JSONDecodeError, RecursionError) as error:
+        found = read_json(form.texts.get(name) or "{}")
+    except (ValueError, RecursionError) as error:
         found = error
     if not isinstance(found, dict):
         raise UsageError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medgan_core.errors import UsageError
+from monailabel_app.client_json import read_json
 from monailabel_app.jobs.job import State
 
 
@@ -33,6 +35,8 @@ class JobRequest(BaseModel):
         Raises:
             UsageError: naming the field that is wrong.
         """
+        with suppress(ValueError, RecursionError):  # no JSON at all, which is told below
+            read_json(text)
         try:
             return JobRequest.model_validate_json(text)
         except ValidationError as error:
@@ -105,7 +109,7 @@ class JobList(BaseModel):
 
 
 class Cards(BaseModel):
-    """Every model's card; `problems` names models whose card cannot be read."""
+    """The cards of models that can be run; `problems` names models whose card cannot be read."""
 
     models: list[dict[str, Any]]
     problems: list[Problem] = []

@@ -28,6 +28,7 @@ class Batch(Work):
         model: name in the registry.
         settings: choices of the card and of the engine.
         images: path of the image by its id.
+        stamps: `monailabel_app.studies.stamp` of the image by its id, when the batch was asked for.
         input: key of the card's input that the images are.
         target: key of the wanted output, or None for the only one.
         seed: of everything random, the same for each study.
@@ -40,6 +41,7 @@ class Batch(Work):
     reads: ClassVar[tuple[str, ...]] = ("images",)
 
     images: Mapping[str, str] = field(default_factory=dict)
+    stamps: Mapping[str, str] = field(default_factory=dict)
     input: str = "image"
     target: str | None = None
     seed: int = 0

@@ -12,7 +12,6 @@ from functools import partial
 
 from medgan_core.errors import CancelledError, MedganError
 from medgan_core.monitor import Progress
-from monailabel_app.jobs import files
 from monailabel_app.jobs.executor import Executor
 from monailabel_app.jobs.fair import FairQueue
 from monailabel_app.jobs.job import Job
@@ -133,8 +132,8 @@ class Dispatcher:
         try:
             results = executor.run(job, _Line(self, self._ledger, job))
             self._deliver(job, results)
-            grown = files.size_of(job.folder) - job.size
-            self._ledger.discard(self._ledger.evict(0, there=max(0, grown), sparing=job.id))
+            # What ended well stays, whatever its size: it may be published, or in the store.
+            self._ledger.discard(self._ledger.settle(job))
             self._ledger.finish(job.id, state="done", results=dict(results.files), verdict=results.verdict)
         except Paused:
             self._again(job)

@@ -106,13 +106,12 @@ class Ledger:
         for job in self._retention.expired(self.store.jobs()):
             self.forget(job)
 
-    def evict(self, size: int, *, there: int = 0, sparing: str = "") -> list[Job]:
-        """Take the oldest finished jobs (but the one to spare) off the record until so many bytes fit.
+    def evict(self, size: int, *, there: int = 0) -> list[Job]:
+        """Take the oldest finished jobs off the record until so many bytes fit.
 
         Args:
             size: bytes that are still to be written.
             there: bytes on the disk already that count in no job's size yet.
-            sparing: id of a job that stays.
 
         Returns:
             The jobs; their files are still there, for `discard`.
@@ -121,21 +120,40 @@ class Ledger:
             StorageFullError: when the bytes do not fit, whatever is removed.
         """
         with self.changed:
-            jobs, free = self.store.jobs(), files.free_bytes(self.store.folder) + self._leaving
-            need = size + self._reserved
-            victims = self._retention.victims(jobs, need, free=free, there=there, sparing=sparing)
-            if victims is None:
+            victims, lacking, free = self._victims(size, there=there)
+            if lacking:
                 raise StorageFullError(
                     "The server has no room for the job's files",
                     expected=f"at most {self._retention.quota / 1e6:,.0f} MB of uploads and results together",
                     got=f"{(size + there) / 1e6:,.1f} MB more, with {free / 1e6:,.0f} MB left on the disk",
                     action="delete jobs that are not needed, or start the server with a larger --quota-gb",
                 )
-            for job in victims:
-                self.store.remove(job.id)
-                self._leaving += job.size
-            self.changed.notify_all()
-            return victims
+            return self._unlist(victims)
+
+    def settle(self, job: Job) -> list[Job]:
+        """As `evict`, for what a job has made: what can go goes, and what is too much then stays."""
+        grown = max(0, files.size_of(job.folder) - job.size)
+        with self.changed:
+            victims, lacking, _ = self._victims(0, there=grown, sparing=job.id)
+            if lacking:
+                logger.warning("with job %s there are %.1f MB more than fit", job.id, lacking / 1e6)
+            return self._unlist(victims)
+
+    def _victims(self, size: int, *, there: int, sparing: str = "") -> tuple[list[Job], int, int]:
+        """Jobs that may go for so many bytes, how many bytes then lack room, and how many are free."""
+        free = files.free_bytes(self.store.folder) + self._leaving
+        need = size + self._reserved
+        victims, lacking = self._retention.victims(
+            self.store.jobs(), need, free=free, there=there, sparing=sparing
+        )
+        return victims, lacking, free
+
+    def _unlist(self, victims: list[Job]) -> list[Job]:
+        for job in victims:
+            self.store.remove(job.id)
+            self._leaving += job.size
+        self.changed.notify_all()
+        return victims
 
     def discard(self, evicted: Sequence[Job]) -> None:
         """Remove the files of jobs that are off the record. Not under the lock: polls need it."""

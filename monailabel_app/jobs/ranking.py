@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from medgan_core import candidates, engine, io
-from medgan_core.errors import CancelledError, MedganError
+from medgan_core.errors import CancelledError, InputError, MedganError, UnsuitableError
 from medgan_core.report import Report, Row
 from monailabel_app.jobs.one_by_one import one_by_one
 from monailabel_app.jobs.work import Channel, Results, Study, Work, place_of, write_report
 from monailabel_app.problems import problem
 
 _FOUND = "candidate.json"
+_UNSUITABLE = (InputError.code, UnsuitableError.code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,7 @@ class Ranking(Work):
     ) -> Results:
         """Look at every image that is left.
 
-        ``report.json`` then has a row for each, and ``candidates``: score and features by image, null for one
-        that the model cannot work on.
+        ``report.json`` then has a row for each, and ``candidates``, as `seen` gives them.
 
         Raises:
             Paused: between two images, when another client waits.
@@ -57,7 +57,8 @@ class Ranking(Work):
 
         after = one_by_one(studies or self.studies(), channel, "image", look)
         found = seen(folder, after)
-        report = Report(tuple(_row(study, found[study.image]) for study in after), {"model": self.model})
+        rows = tuple(_row(study, found.get(study.image)) for study in after)
+        report = Report(rows, {"model": self.model})
         write_report(folder, {**report.to_dict(), "candidates": found})
         return Results({}, report.verdict)
 
@@ -77,20 +78,21 @@ class Ranking(Work):
 
 
 def seen(folder: Path, studies: Sequence[Study]) -> dict[str, dict[str, Any] | None]:
-    """Score and features of every image that was looked at, None for one that the model cannot work on.
+    """Score and features of every image that was looked at, None for one that does not suit the model.
+
+    One that failed otherwise, as its worker died, is not among them: it may be looked at again.
 
     Args:
         folder: of the results, of a ranking that may have been stopped on its way.
         studies: of the job.
     """
-    ended = [(n, study) for n, study in enumerate(studies) if study.state in ("done", "failed")]
-    return {study.image: _read(folder / place_of(n), study) for n, study in ended}
-
-
-def _read(folder: Path, study: Study) -> dict[str, Any] | None:
-    if study.state != "done":
-        return None
-    found: dict[str, Any] = json.loads((folder / _FOUND).read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any] | None] = {}
+    for number, study in enumerate(studies):
+        if study.state == "done":
+            place = folder / place_of(number) / _FOUND
+            found[study.image] = json.loads(place.read_text(encoding="utf-8"))
+        elif study.state == "failed" and (study.error or {}).get("code") in _UNSUITABLE:
+            found[study.image] = None
     return found
 
 

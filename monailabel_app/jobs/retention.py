@@ -30,8 +30,8 @@ class Retention:
 
     def victims(
         self, jobs: Sequence[Job], need: int, *, free: int, there: int = 0, sparing: str = ""
-    ) -> list[Job] | None:
-        """Finished jobs to remove, oldest first, so that `need` more bytes fit; None when they cannot.
+    ) -> tuple[list[Job], int]:
+        """Finished jobs to remove, oldest first, so that `need` more bytes fit.
 
         Args:
             jobs: all of them.
@@ -39,6 +39,9 @@ class Retention:
             free: bytes on the disk; some of it is left to others.
             there: bytes on the disk already that count in no job's size yet.
             sparing: id of a job that is not to be removed.
+
+        Returns:
+            The jobs, and how many bytes too many there are without them (0 when all fits).
         """
         used = there + sum(job.size for job in jobs)
         excess = used + need - min(self.quota, used + free - _MARGIN)
@@ -49,4 +52,4 @@ class Retention:
                 break
             chosen.append(job)
             excess -= job.size
-        return chosen if excess <= 0 else None
+        return chosen, max(0, excess)

@@ -61,14 +61,7 @@ class Tuning(Work):
             )
 
         made = stretch(channel, work)
-        in_use = "used from now on" if made.used else f"not used; {made.found.version} stays in use"
-        better = "better" if made.found.better else "not better"
-        version = Row(
-            "Version",
-            f"{made.card.version}, {better}, {in_use}",
-            limit=f"every mean below better than that of {made.found.version}",
-            verdict="pass" if made.found.better else "caution",
-        )
+        version = _version(made, session.registry.card(self.model).version)
         provenance = {
             "model": self.model,
             "version": made.card.version,
@@ -83,3 +76,22 @@ class Tuning(Work):
         report = Report((version, *left_out, *made.found.rows()), provenance)
         write_report(folder, report.to_dict())
         return Results({}, report.verdict)
+
+
+def _version(made: tuning.Tuning, in_use: str) -> Row:
+    """What came of it, with the version that is in use now: another may have come while it trained."""
+    before = made.found.version
+    if in_use == made.card.version:
+        told = "used from now on"
+    elif in_use == before:
+        told = f"not used; {before} stays in use"
+    else:
+        told = f"not used; {in_use}, which came into use meanwhile, was not compared with it"
+    good = made.found.better and in_use in (made.card.version, before)
+    better = "better" if made.found.better else "not better"
+    return Row(
+        "Version",
+        f"{made.card.version}, {better} than {before}, {told}",
+        limit=made.found.rule,
+        verdict="pass" if good else "caution",
+    )

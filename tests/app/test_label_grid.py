@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 from pathlib import Path
 
@@ -43,6 +45,26 @@ def test_a_label_in_any_order_of_axes_is_turned_back_with_its_values(tmp_path: P
         assert back.geometry.close_to(GRID)
         assert back.data.dtype == np.int16
         np.testing.assert_array_equal(back.data, LABELS)
+
+
+def test_the_server_opens_one_label_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = io.write(Volume(np.zeros(GRID.shape, np.float32), GRID), tmp_path / "image.nii")
+    flipped = ordered((0, 1, 2), (True, False, False))
+    labels = [io.write(flipped, tmp_path / f"label{n}.nrrd") for n in range(4)]
+    read, opened, most = io.read, [], []
+
+    def slow(path: Path) -> Volume:
+        opened.append(path)
+        most.append(len(opened))
+        time.sleep(0.05)
+        volume = read(path)
+        opened.remove(path)
+        return volume
+
+    monkeypatch.setattr("monailabel_app.label_grid.io.read", slow)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda label: put_on_grid(label, image), labels)) == {""}
+    assert most == [1, 1, 1, 1]
 
 
 def test_a_label_elsewhere_stays_as_it_is_and_the_client_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +153,48 @@ def test_a_cancelled_ranking_answers_a_problem_and_keeps_what_it_saw(site: Site)
     assert [list(job.work.images) for job in site.service.queue.jobs()] == [IMAGES, IMAGES[2:]]  # type: ignore[attr-defined]
 
 
+def test_what_came_while_a_ranking_ran_is_looked_at_when_nothing_else_is_left(
+    site: Site, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(site.ask)
+        until(lambda: site.here.runs == 1)
+        for image in IMAGES:
+            site.store.save_label(image, str(site.service.stored(image)), "final", {})
+        site.store.add_image("new", str(write(tmp_path, "new", seed=20)), {})
+        site.here.steps.release(1000)
+        found = answer.result(60)
+    assert (found.status_code, found.json().get("id")) == (200, "new"), found.text
+
+
+def test_a_request_that_joined_a_ranking_has_its_own_images_looked_at_too(site: Site, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(site.ask)
+        until(lambda: site.here.runs == 1)
+        site.store.add_image("new", str(write(tmp_path, "new", seed=20)), {})
+        second = pool.submit(site.ask)
+        time.sleep(0.3)
+        site.here.steps.release(1000)
+        assert [answer.result(60).status_code for answer in (first, second)] == [200, 200]
+    assert [list(job.work.images) for job in site.service.queue.jobs()] == [IMAGES, ["new"]]  # type: ignore[attr-defined]
+
+
+def test_a_request_that_only_joined_a_cancelled_ranking_begins_anew(site: Site) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(site.ask)
+        until(lambda: site.here.runs == 1)
+        second = pool.submit(site.ask)
+        time.sleep(0.5)  # it has joined by then
+        (job,) = site.service.queue.jobs()
+        site.client.post(f"/jobs/{job.id}/cancel")
+        refused = first.result(60)
+        site.here.steps.release(1000)
+        found = second.result(60)
+    assert (refused.status_code, refused.json()["code"]) == (409, "cancelled")
+    assert found.status_code == 200, found.text
+    assert site.noted() == set(IMAGES)
+
+
 def test_a_ranking_is_in_the_audit_log_with_its_client_and_inputs(site: Site, tmp_path: Path) -> None:
     audit = AuditLog(tmp_path / "audit")
     site.service.queue.listeners.append(JobAudit(audit, site.service.registry))
@@ -176,6 +219,23 @@ def test_a_client_cannot_write_what_strategies_note(site: Site) -> None:
         assert answer.json()["id"] in IMAGES
         assert strategy in answer.json()["strategy"]
     assert site.ask("nobody").json()["code"] == "usage"
+
+
+def test_a_client_cannot_write_what_the_server_notes_of_files(site: Site) -> None:
+    about = json.dumps(
+        {"ts": "abc", "name": "x", "path": "/", "checks": 1, "user": "y", "dice": 2, "mine": 1}
+    )
+    label = {"label": ("i0.nii", site.service.stored("i0").read_bytes())}
+    site.client.put("/datastore/label?image=i0&tag=own", files=label, data={"params": about})
+    site.client.put("/datastore/label/info?label=i0&tag=own", data={"info": about})
+    site.client.put("/datastore/image/info?image=i0", data={"info": about})
+    for info in (site.store.get_label_info("i0", "own"), site.store.get_image_info("i0")):
+        assert info["mine"] == 1
+        assert isinstance(info["ts"], int)
+        assert info["name"] == "i0.nii"
+        assert not {"checks", "user", "dice"} & set(info)
+    site.here.steps.release(1000)
+    assert site.ask().status_code == 200
 
 
 def test_a_label_elsewhere_is_stored_with_a_note_and_a_flipped_one_is_turned_back(

@@ -60,6 +60,25 @@ def test_the_oldest_result_makes_room_and_what_cannot_fit_is_refused(gate: Gate,
     queue.stop()
 
 
+def test_work_that_ended_well_does_not_fail_for_its_size(gate: Gate, store: Store) -> None:
+    """What it made may be published, or in the store: a failure would be untrue."""
+    gate.open.set()
+    delivered: list[str] = []
+    queue = JobQueue(
+        store, [gate], retention=Retention(quota=60), deliver=lambda job, _: delivered.append(job.id)
+    )
+    queue.start()
+    for name in "ab":
+        queue.submit(job(store, name))
+        assert queue.wait(name, 10).state == "done"
+    assert delivered == ["a", "b"]
+    assert [kept.id for kept in queue.jobs()] == ["b"], "what can go goes nevertheless"
+    assert not store.place("a").exists()
+    with pytest.raises(StorageFullError), queue.room(61):
+        pass
+    queue.stop()
+
+
 def test_a_disk_that_is_full_for_a_while_stops_no_queue(store: Store) -> None:
     gate = Gate()
     gate.open.set()

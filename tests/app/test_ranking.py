@@ -14,7 +14,7 @@ from medgan_core import engine, io
 from medgan_core.errors import InputError, UsageError
 from medgan_core.registry import Registry
 from medgan_core.volume import Geometry, Volume
-from monailabel_app.jobs.ranking import Ranking
+from monailabel_app.jobs.ranking import Ranking, seen
 from monailabel_app.jobs.work import Paused, Results, Silence, Study
 from monailabel_app.strategies import ASKING, Ranked
 from monailabel_app.tasks import InlineRunner
@@ -163,3 +163,22 @@ def test_of_many_new_images_the_labelled_are_seen_first(tmp_path: Path, registry
     work = strategy("diversity", registry, datastore, None).unseen({}, datastore)
     assert work is not None
     assert list(work.images) == ["z", *(f"c{n:03d}" for n in range(64))]
+
+
+def test_only_an_image_that_does_not_suit_is_told_so(tmp_path: Path) -> None:
+    """One whose worker died, or that could not be looked at for the server's reasons, is seen again."""
+    codes = ("unsuitable-input", "input-refused", "worker-died", "resource", "internal", "model")
+    studies = [Study(image=code, state="failed", error={"code": code}) for code in codes]
+    assert seen(tmp_path, studies) == {"unsuitable-input": None, "input-refused": None}
+
+
+def test_an_image_at_which_the_worker_died_is_looked_at_again(
+    registry: Registry, store: LocalDatastore, tmp_path: Path
+) -> None:
+    images = {name: store.get_image_uri(name) for name in ("b", "c")}
+    session, work = engine.Session("cpu", registry=registry), Ranking(model=MODEL, images=images)
+    died = Study(image="b", state="failed", error={"code": "worker-died", "title": "The worker died"})
+    work.perform(session, tmp_path / "results", Silence(), [died, Study(image="c")])
+    report = json.loads((tmp_path / "results" / "report.json").read_text())
+    assert set(report["candidates"]) == {"c"}
+    assert report["rows"][0]["value"] == "The worker died"

@@ -21,8 +21,9 @@ from monailabel_app.jobs.files import remove_half_done
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.work import Paused, Silence, Study
-from monailabel_app.scoring import read_scores
+from monailabel_app.scoring import note_scores, read_scores
 from monailabel_app.strategies import First, Random
+from monailabel_app.study_folder import StudyFolder
 from tests.app.conftest import Server
 from tests.models import toy_suggest
 
@@ -249,3 +250,18 @@ def test_scoring_can_be_cancelled(tmp_path: Path, three: Scoring) -> None:
     session = engine.Session(device="cpu", registry=Registry([]))
     with pytest.raises(CancelledError):
         three.perform(session, tmp_path / "results", Cancelled(), ())
+
+
+def test_what_was_removed_meanwhile_costs_no_other_label_its_scores(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.nii").write_bytes(b"image")
+    store = StudyFolder(str(tmp_path), extensions=["*.nii"])
+    for name in "abc":
+        store.save_label(name, str(tmp_path / "a.nii"), "final", {})
+    store.remove_image("a")
+    store.remove_label("b", "final")
+    scores = {name: {"verdict": "pass"} for name in "abc"}
+    note_scores(store, Scoring(model="labels"), scores)
+    assert store.get_label_info("c", "final")["checks"] == {"verdict": "pass"}
+    note_scores(store, Scoring(model="dice"), {"a": 0.5, "b": 0.5})
+    assert store.get_image_info("b")["dice"] == 0.5

@@ -110,8 +110,8 @@ def test_the_oldest_finished_make_room(tmp_path: Path) -> None:
     keep, plenty = Retention(quota=50), 1 << 40
 
     def victims(need: int, *, free: int = plenty, sparing: str = "") -> list[str] | None:
-        found = keep.victims(jobs, need, free=free, sparing=sparing)
-        return None if found is None else [one.id for one in found]
+        found, lacking = keep.victims(jobs, need, free=free, sparing=sparing)
+        return None if lacking else [one.id for one in found]
 
     assert victims(10) == []
     assert victims(11) == ["old"]
@@ -119,3 +119,4 @@ def test_the_oldest_finished_make_room(tmp_path: Path) -> None:
     assert victims(41) is None, "what waits is never removed"
     assert victims(25, sparing="old") == ["mid", "new"]
     assert victims(0, free=0) is None, "a disk is never filled to its brim"
+    assert keep.victims(jobs, 42, free=plenty)[1] == 2

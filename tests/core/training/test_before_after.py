@@ -61,7 +61,7 @@ def test_segmentations_are_compared_by_the_dice_of_every_label() -> None:
     front = next(figure for figure in found.figures("c") if figure.name == "Dice, Front")
     assert (front.value, front.baseline) == (0.8, "0.1.0 0.6000"), "what nobody sees is told right"
     assert found.better
-    assert [row.name for row in found.rows()][-1].startswith("Mean: Dice, ")
+    assert [row.name for row in found.rows()][-1] == "Mean: Dice over the labels"
     worse = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(0.9, 0.5)))
     assert not worse.better, "no label may lose much"
 
@@ -72,6 +72,41 @@ def test_segmentations_are_compared_by_the_dice_of_every_label() -> None:
 def test_the_mean_dice_must_rise_and_no_label_lose_much(front: float, back: float, better: bool) -> None:
     found = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(front, back)))
     assert found.better == better
+
+
+def verdicts(found: BeforeAfter) -> dict[str, str]:
+    return {row.name: row.verdict for row in found.rows()}
+
+
+def test_a_label_that_a_patient_has_not_got_is_no_caution_when_it_stays_right() -> None:
+    found = BeforeAfter(
+        version="0.1.0",
+        before=dices(a=(None, 0.6), b=(0.5, 0.6)),
+        after=dices(a=(None, 0.7), b=(0.5, 0.6)),
+    )
+    assert found.better
+    assert set(verdicts(found).values()) == {"pass"}
+
+
+def test_rows_of_segmentations_are_held_against_the_rule_that_decides() -> None:
+    found = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(0.6, 0.59)))
+    assert found.better
+    assert set(verdicts(found).values()) == {"pass"}
+    assert found.rule == "mean Dice over the labels above that of 0.1.0, no label more than 0.02 below it"
+    fell = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(0.51, 0.58)))
+    assert verdicts(fell)["Mean: Dice over the labels"] == "caution"
+    lost = BeforeAfter(version="0.1.0", before=dices(a=(0.5, 0.6)), after=dices(a=(0.9, 0.5)))
+    assert [name for name, verdict in verdicts(lost).items() if verdict == "caution"] == [
+        "a: Dice, Back",
+        "Mean: Dice, Back",
+    ]
+
+
+def test_of_images_a_patient_may_stay_as_good_and_the_means_must_rise() -> None:
+    found = BeforeAfter(version="0.1.0", before=rows(a=20, b=24), after=rows(a=20, b=24))
+    told = verdicts(found)
+    assert (told["a: PSNR"], told["Mean: PSNR"]) == ("pass", "caution")
+    assert found.rule == "means of PSNR and SSIM above those of 0.1.0"
 
 
 def test_without_a_case_nothing_is_better() -> None:
