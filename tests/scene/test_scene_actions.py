@@ -67,3 +67,13 @@ def test_a_stored_image_is_not_replaced(tmp_path):
     options = SimpleNamespace(image="c0", image_file=str(tmp_path / "x"), label="", about="{}")
     with pytest.raises(errors.RefusedError, match="has a case c0 already"):
         actions.submit_label(SimpleNamespace(connection=site), options, None, lambda: False)
+
+
+def test_what_the_server_notes_about_a_label_is_passed_on(tmp_path):
+    label = tmp_path / "label.nrrd"
+    label.write_bytes(b"label")
+    site = SimpleNamespace(json=lambda *_unused, **_options: {"label": "c0", "note": "It lies elsewhere."})
+    options = SimpleNamespace(image="c0", image_file=None, label=str(label), about="{}")
+    told = []
+    actions.submit_label(SimpleNamespace(connection=site), options, lambda *_u, **f: told.append(f), None)
+    assert told == [{"image": "c0", "note": "It lies elsewhere."}]

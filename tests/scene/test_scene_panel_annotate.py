@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from MedGANLib import meaning, stored
+from MedGANLib import meaning, stored, texts
 from MedGANLib.logic import SceneLogic
 
 from medgan_core import io
@@ -169,3 +169,15 @@ def test_the_label_of_a_case_names_its_model_and_its_grid(panel, headless, image
     assert started[1].option("--image") == "c0"
     assert "--image-file" not in started[1].arguments
     assert json.loads(started[1].option("--about")) == {"model": "", "corrected": True}
+
+
+def test_what_the_server_notes_about_a_label_is_a_warning(panel, headless, image):
+    ready(panel)
+    panel.annotation.choose(drawn_by_hand(headless, image, *HIPPOCAMPUS))
+    started = scripted(panel.annotation._chore)
+    panel.ui.submitButton.click()
+    started[0].done(image="p7_T1w", note="Its grid is another, so tuning will leave it out.")
+    message = text(panel.ui.annotateMessage)
+    assert texts.ORANGE in message
+    assert "final label of p7_T1w" in message
+    assert "tuning will leave it out" in message

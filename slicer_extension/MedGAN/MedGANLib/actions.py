@@ -57,7 +57,7 @@ def _rankings(client):
 
 
 def submit_label(client, options, say, cancelled):
-    """Store a label map; its image first, where a file of it is given.
+    """Store a label map; its image first, where a file of it is given. Passes on what the server notes.
 
     Raises:
         errors.RefusedError: when another image has the name already; it is not replaced.
@@ -73,8 +73,9 @@ def submit_label(client, options, say, cancelled):
             )
         site.store_image(options.image_file, options.image, cancel=cancelled)
         say("stored", image=options.image)
-    site.store_label(options.label, options.image, about=json.loads(options.about), cancel=cancelled)
-    say("done", image=options.image)
+    about = json.loads(options.about)
+    answer = site.store_label(options.label, options.image, about=about, cancel=cancelled)
+    say("done", image=options.image, note=str(answer.get("note") or ""))
 
 
 def tune(client, options, say, cancelled):

@@ -116,7 +116,7 @@ class AnnotatePanel:
         self._chore.start(
             access,
             arguments,
-            on_done=lambda _event: self._submitted(image, name, access),
+            on_done=lambda event: self._submitted(event, image, name, access),
             on_event=lambda event: self._image_stored(event, image, name, access),
             doing=_("Sending the label"),
             failed=_("The label could not be prepared."),
@@ -146,10 +146,9 @@ class AnnotatePanel:
         if event["event"] == "stored":
             stored.note(image, name, access)
 
-    def _submitted(self, image, name, access):
+    def _submitted(self, event, image, name, access):
         stored.note(image, name, access)
-        said = _("Stored as the final label of {name}.").format(name=name)
-        self._chore.say(texts.marked(texts.GREEN, said))
+        self._chore.say(texts.submitted(name, event.get("note", "")))
 
     def _chosen(self, *_unused):
         self._unwatch()

@@ -86,7 +86,9 @@ class Site:
         self._put("/datastore/image", "file", path, cancel=cancel, image=image)
 
     def store_label(self, path, image, *, about=None, tag=FINAL, cancel=None):
-        """Store a label map as the label of a stored image.
+        """Store a label map as the label of a stored image; returns the server's answer.
+
+        Its `note`, where there is one, says what is wrong with the label: it was stored nevertheless.
 
         Args:
             path: of the label map's file.
@@ -95,7 +97,7 @@ class Site:
             tag: of the label.
             cancel: polled; True stops the upload.
         """
-        self._put("/datastore/label", "label", path, about=about, cancel=cancel, image=image, tag=tag)
+        return self._put("/datastore/label", "label", path, about=about, cancel=cancel, image=image, tag=tag)
 
     # -- versions of models ----------------------------------------------------------------------------------
     def tune(self, model, settings=None):
@@ -119,7 +121,7 @@ class Site:
         texts = {"params": json.dumps(about or {})}
         body = MultipartBody(texts, {part: path}, cancel=cancel, stop=errors.CancelledError)
         try:
-            self._connection.json(
+            return self._connection.json(
                 "PUT", address, params=params, data=body, headers={"Content-Type": body.content_type}
             )
         finally:
