@@ -73,7 +73,7 @@ def test_what_the_server_notes_about_a_label_is_passed_on(tmp_path):
     label = tmp_path / "label.nrrd"
     label.write_bytes(b"label")
     site = SimpleNamespace(json=lambda *_unused, **_options: {"label": "c0", "note": "It lies elsewhere."})
-    options = SimpleNamespace(image="c0", image_file=None, label=str(label), about="{}")
+    options = SimpleNamespace(image="c0", image_file=None, image_sum="", label=str(label), about="{}")
     told = []
     actions.submit_label(SimpleNamespace(connection=site), options, lambda *_u, **f: told.append(f), None)
     assert told == [{"image": "c0", "note": "It lies elsewhere."}]

@@ -72,7 +72,7 @@ def test_the_case_is_named_by_the_person_and_no_patient_is_named_by_default(pane
     started = scripted(panel.annotation._chore)
     panel.ui.submitButton.click()
     assert started[0].option("--image") == "p7_FLAIR"
-    started[0].say({"event": "stored", "image": "p7_FLAIR"})
+    started[0].say({"event": "stored", "image": "p7_FLAIR", "sha256": "5a"})
     started[0].fail("timeout")
     assert "stored image p7_FLAIR" in text(panel.ui.labelTarget), "what was stored is not stored again"
     assert panel.ui.caseBox.isHidden()
@@ -162,11 +162,11 @@ def test_the_label_of_a_case_names_its_model_and_its_grid(panel, headless, image
     path = SceneLogic(headless.scene).export(image, str(tmp_path), "image")
     started = scripted(panel.annotation._chore)
     panel.ui.nextButton.click()
-    started[0].done(image="c0", file=path)
+    started[0].done(image="c0", file=path, sha256="5a")
     (case,) = (node for node in panel.logic.nodes.volumes() if node is not image)
     panel.annotation.choose(drawn_by_hand(headless, case, *HIPPOCAMPUS))
     panel.ui.submitButton.click()
-    assert started[1].option("--image") == "c0"
+    assert (started[1].option("--image"), started[1].option("--image-sum")) == ("c0", "5a")
     assert "--image-file" not in started[1].arguments
     assert json.loads(started[1].option("--about")) == {"model": "", "corrected": True}
 
@@ -181,3 +181,18 @@ def test_what_the_server_notes_about_a_label_is_a_warning(panel, headless, image
     assert texts.ORANGE in message
     assert "final label of p7_T1w" in message
     assert "tuning will leave it out" in message
+
+
+def test_the_next_case_is_what_came_though_another_image_had_its_name(panel, headless, image, tmp_path):
+    ready(panel)
+    started = scripted(panel.annotation._chore)
+    fetched = []
+    for number, sha256 in enumerate(("old", "new", "new")):
+        path = SceneLogic(headless.scene).export(image, str(tmp_path), sha256)
+        panel.ui.nextButton.click()
+        started[number].done(image="c0", file=path, sha256=sha256)
+        fetched.append(next(iter(panel.tasks._form.inputs().values())))
+    old, new, again = fetched
+    assert old is not new
+    assert again is new
+    assert [stored.sum_of(node) for node in (old, new)] == ["old", "new"]

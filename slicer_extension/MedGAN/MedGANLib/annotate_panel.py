@@ -111,12 +111,14 @@ class AnnotatePanel:
                 segmentation, folder, "label", reference=image, labels=labels, grid=grid
             )
             found = ["--label", path, "--image", name, "--about", json.dumps(about)]
-            return found if known else [*found, "--image-file", self._logic.export(image, folder, "image")]
+            if known:
+                return [*found, "--image-sum", stored.sum_of(image)]
+            return [*found, "--image-file", self._logic.export(image, folder, "image")]
 
         self._chore.start(
             access,
             arguments,
-            on_done=lambda event: self._submitted(event, image, name, access),
+            on_done=lambda event: self._submitted(event, name),
             on_event=lambda event: self._image_stored(event, image, name, access),
             doing=_("Sending the label"),
             failed=_("The label could not be prepared."),
@@ -136,7 +138,7 @@ class AnnotatePanel:
         if not event["image"]:
             self._chore.say(texts.marked(texts.GREEN, _("Every image of the store has a label.")))
             return
-        image = stored.load(self._logic, event["file"], event["image"], access)
+        image = stored.load(self._logic, event["file"], event["image"], event["sha256"], access)
         segmentation = self.selector.currentNode()
         if segmentation is not None and segments.image_of(segmentation) is not image:
             self.choose(None)  # it is of another case
@@ -144,10 +146,9 @@ class AnnotatePanel:
 
     def _image_stored(self, event, image, name, access):
         if event["event"] == "stored":
-            stored.note(image, name, access)
+            stored.note(image, name, event["sha256"], access)
 
-    def _submitted(self, event, image, name, access):
-        stored.note(image, name, access)
+    def _submitted(self, event, name):
         self._chore.say(texts.submitted(name, event.get("note", "")))
 
     def _chosen(self, *_unused):
