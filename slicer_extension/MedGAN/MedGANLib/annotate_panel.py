@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from slicer.i18n import tr as _
 
-from MedGANLib import meaning, segments, stored, texts
+from MedGANLib import errors, meaning, segments, stored, texts
 from MedGANLib.chore import Chore
 from MedGANLib.form import fill, node_selector
 from MedGANLib.segments import SEGMENTATION
@@ -31,6 +32,7 @@ class AnnotatePanel:
         self._ui, self._logic, self._models, self._on_image = ui, logic, models, on_image
         self._chore = chore(ui.annotateMessage, ui.annotateBar, on_state=on_state, guard=guard)
         self._strategy, self._named, self._unwatch = _CHEAP, None, lambda: None
+        self._sent = None  # the image whose label is on its way, while it is in the scene
         self.selector = node_selector("labelSelector", (SEGMENTATION,), logic.scene)
         self.selector.setToolTip(_("The segmentation to submit, corrected in the Segment Editor"))
         self.selector.currentNodeChanged.connect(self._chosen)
@@ -106,6 +108,7 @@ class AnnotatePanel:
         about = {"model": segmentation.GetAttribute("MedGAN.Model") or "", "corrected": True}
 
         def arguments(folder):
+            self._sent = image
             grid = stored.grid_of(image)
             path = self._logic.export(
                 segmentation, folder, "label", reference=image, labels=labels, grid=grid
@@ -119,13 +122,16 @@ class AnnotatePanel:
             access,
             arguments,
             on_done=lambda event: self._submitted(event, name),
-            on_event=lambda event: self._image_stored(event, image, name, access),
+            on_event=lambda event: self._image_stored(event, name, access),
+            on_error=lambda error: self._not_submitted(error, name),
             doing=_("Sending the label"),
             failed=_("The label could not be prepared."),
+            lasts=True,
         )
 
     def leave(self, *, wait=False):
-        """Wait for nothing any more."""
+        """Let go of the images, and of the next case; a label on its way is sent to its end."""
+        self._sent = None
         self._chore.leave(wait=wait)
 
     def close(self):
@@ -144,12 +150,16 @@ class AnnotatePanel:
             self.choose(None)  # it is of another case
         self._on_image(image)
 
-    def _image_stored(self, event, image, name, access):
-        if event["event"] == "stored":
-            stored.note(image, name, event["sha256"], access)
+    def _image_stored(self, event, name, access):
+        if event["event"] == "stored" and self._sent is not None:
+            stored.note(self._sent, name, event["sha256"], access)
 
     def _submitted(self, event, name):
         self._chore.say(texts.submitted(name, event.get("note", "")))
+
+    def _not_submitted(self, error, name):
+        if self._sent is None:  # the panel may be gone
+            logging.error("MedGAN: the label of %s was not stored. %s", name, errors.text_of(error))
 
     def _chosen(self, *_unused):
         self._unwatch()

@@ -64,9 +64,9 @@ class ClientProcess:
         self._say_nothing(then)
         self._kill()
 
-    def wait(self):
-        """Wait until a script that was stopped has ended (the module goes away)."""
-        if not self._ended and not self._process.waitForFinished(_GRACE_MS):
+    def wait(self, milliseconds=_GRACE_MS):
+        """Wait until the script has ended, but not longer (the module goes away); then it is ended."""
+        if not self._ended and not self._process.waitForFinished(milliseconds):
             self._process.kill()
             self._process.waitForFinished(_GRACE_MS)
 
