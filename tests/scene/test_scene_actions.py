@@ -49,15 +49,16 @@ def test_an_error_of_the_strategy_is_that_of_the_script():
         actions.next_case(server, options, None, lambda: False)
 
 
-def test_a_tuning_that_the_server_keeps_is_named_in_the_error():
+@pytest.mark.parametrize("error", [errors.NoAnswerError("gone"), errors.UnconfirmedError()])
+def test_a_tuning_that_the_server_keeps_is_named_in_the_error(error):
     class Away:
         connection = SimpleNamespace(json=lambda *_unused, **_options: {"id": "j1"})
 
         def wait(self, *_unused, **_options):
-            raise errors.NoAnswerError("gone")
+            raise error
 
     options = SimpleNamespace(tune="parts", settings="{}", job=None)
-    with pytest.raises(errors.NoAnswerError) as caught:
+    with pytest.raises(type(error)) as caught:
         actions.tune(Away(), options, lambda *_unused, **_more: None, lambda: False)
     assert caught.value.job == "j1"
 

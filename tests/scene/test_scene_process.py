@@ -30,12 +30,17 @@ def silent():
 
 @pytest.fixture
 def slow():
-    """A server that stores what it gets, slowly: (address, the addresses of what came)."""
-    came = []
+    """A server that stores what it gets, slowly, and says nothing of its jobs: (address, what came where)."""
+    came, ended = [], threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            if self.path.startswith("/jobs/"):
+                ended.wait(60)
             self._answer()
+
+        def do_POST(self):
+            self._answer(b'{"id": "j1"}')
 
         def do_PUT(self):
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -43,10 +48,10 @@ def slow():
             came.append(self.path.split("?")[0])
             self._answer()
 
-        def _answer(self):
+        def _answer(self, text=b"{}"):
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(text)
 
         def log_message(self, *_):
             pass
@@ -54,6 +59,7 @@ def slow():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
         threading.Thread(target=found.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{found.server_port}", came
+        ended.set()
         found.shutdown()
 
 
@@ -139,4 +145,17 @@ def test_a_label_that_takes_too_long_at_the_end_is_given_up_with_a_word(
     submit(panel, headless, silent)
     panel.cleanup()
     assert "the label of p7_T1w was not stored" in caplog.text
+    assert not clients()
+
+
+def test_a_tuning_whose_server_hangs_is_not_said_to_be_cancelled(panel, slow):
+    ready(panel)
+    panel.server.access = Access(slow[0])
+    choose(panel, "suggest", "hippocampus-suggest")
+    panel.ui.tuneButton.click()
+    wait_until(lambda: "Waiting for the server" in text(panel.ui.tuneMessage))
+    panel.ui.tuneCancelButton.click()
+    wait_until(lambda: not panel.tuning.is_running)
+    assert "could not be told to stop" in text(panel.ui.tuneMessage)
+    assert panel.ui.tuneResumeButton.isEnabled()
     assert not clients()
