@@ -196,3 +196,21 @@ def test_the_next_case_is_what_came_though_another_image_had_its_name(panel, hea
     assert old is not new
     assert again is new
     assert [stored.sum_of(node) for node in (old, new)] == ["old", "new"]
+
+
+def test_a_synthetic_volume_is_no_case(panel, headless, image):
+    ready(panel)
+    made = volume(headless, "T1w (synthetic)")
+    made.SetAttribute("MedGAN.Synthetic", "true")
+    drawn = drawn_by_hand(headless, made, *HIPPOCAMPUS)
+    panel.annotation.choose(drawn)
+    assert not panel.ui.submitButton.isEnabled()
+    assert "T1w (synthetic) is synthetic" in text(panel.ui.labelTarget)
+    started = scripted(panel.annotation._chore)
+    panel.annotation.submit(HERE)
+    assert not started
+    stored.note(made, "c0", "5a", HERE)
+    panel.update()
+    assert not panel.ui.submitButton.isEnabled(), "nor one that was stored before"
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(image)
+    assert panel.ui.submitButton.isEnabled()

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from MedGANLib import errors, meaning, segments, stored, texts
 from MedGANLib.chore import Chore
 from MedGANLib.form import fill, node_selector
+from MedGANLib.logic import SYNTHETIC
 from MedGANLib.segments import SEGMENTATION
 
 _CHEAP = "first"  # MONAI Label's strategy that asks no model
@@ -197,6 +198,11 @@ class AnnotatePanel:
             return _(
                 "This segmentation is drawn on no volume: choose its source volume in the Segment Editor."
             )
+        if image.GetAttribute(SYNTHETIC) == "true":
+            return _(
+                "{name} is synthetic, and models are tuned on scans. In the Segment Editor choose as source "
+                "volume the scan that it was made from; the segmentation may stay."
+            ).format(name=image.GetName())
         if access is None:
             return _("Connect to a server.")
         if not stored.name_of(image, access) and not stored.is_name(self._case()):
