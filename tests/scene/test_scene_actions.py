@@ -9,17 +9,21 @@ import pytest
 from MedGANLib import actions, errors
 
 
+def ranking(job, model):
+    return {"id": job, "kind": "ranking", "model": model}
+
+
 class Server:
     """A client whose server has a model look at the images until it is cancelled."""
 
     def __init__(self):
         self.connection, self.asked = self, threading.Event()
         self.cancelled = threading.Event()
-        self.listed = [{"id": "another's", "kind": "ranking"}, {"id": "run", "kind": "run"}]
+        self.listed = [ranking("another's", "parts"), {"id": "run", "kind": "run", "model": "parts"}]
 
     def json(self, method, path, **_options):
         assert (method, path) == ("POST", "/activelearning/epistemic")
-        self.listed.append({"id": "ours", "kind": "ranking"})
+        self.listed += [ranking("later, another's", "lesions"), ranking("ours", "parts")]
         assert self.cancelled.wait(20)
         raise errors.ServerError("cancelled")
 
@@ -37,7 +41,7 @@ def test_cancelling_the_next_case_cancels_the_look_at_the_images_and_nothing_els
     server = Server()
     with pytest.raises(errors.CancelledError):
         actions.next_case(server, options, lambda event, **more: told.append((event, more)), lambda: told)
-    assert told == [("progress", {"job": {"id": "ours", "kind": "ranking"}})]
+    assert told == [("progress", {"job": ranking("ours", "parts")})]
     assert server.cancelled.is_set()
 
 

@@ -131,6 +131,20 @@ def test_the_cheap_strategy_is_chosen_first_and_then_the_one_used_last(panel):
     assert selector.currentText() == "epistemic"
 
 
+def test_a_model_is_named_to_the_strategies_that_ask_one(panel):
+    ready(panel)
+    choose(panel, "denoise")
+    started = scripted(panel.annotation._chore)
+    selector = panel.ui.strategySelector
+    for strategy in ("epistemic", "random"):
+        selector.setCurrentIndex(selector.findText(strategy))
+        panel.ui.nextButton.click()
+        started[-1].fail("timeout")
+    named = next(card["name"] for card in panel.tasks.suggesting if len(card["inputs"]) == 1)
+    assert started[0].option("--model") == named
+    assert "--model" not in started[1].arguments
+
+
 def test_the_next_case_can_be_cancelled_and_says_how_far_it_is(panel):
     ready(panel)
     started = scripted(panel.annotation._chore)

@@ -21,10 +21,12 @@ def next_case(client, options, say, cancelled):
 def _choose(client, site, options, say, cancelled):
     """The strategy's choice; tells how far the model is that looks at the images for it.
 
+    A job does not say who asked for it: the one that is new since the question and of the named model counts.
+
     Raises:
         errors.CancelledError: when cancelled; the model's look at the images is then cancelled, too.
     """
-    before, answer = {job["id"] for job in _rankings(client)}, {}
+    before, answer = {job["id"] for job in _rankings(client, options.model)}, {}
 
     def ask():
         try:
@@ -36,7 +38,7 @@ def _choose(client, site, options, say, cancelled):
     asking.start()
     asking.join(0.5)
     while asking.is_alive():
-        ours = [job for job in _rankings(client) if job["id"] not in before][:1]
+        ours = [job for job in _rankings(client, options.model) if job["id"] not in before][:1]
         for job in ours:
             say("progress", job=job)
         if cancelled():
@@ -49,10 +51,10 @@ def _choose(client, site, options, say, cancelled):
     return answer["image"]
 
 
-def _rankings(client):
-    """The jobs in which a model looks at the store's images, while the server answers."""
+def _rankings(client, model):
+    """The jobs in which this model looks at the store's images, while the server answers."""
     with contextlib.suppress(*errors.AWAY):
-        return [job for job in client.jobs() if job.get("kind") == "ranking"]
+        return [job for job in client.jobs() if job.get("kind") == "ranking" and job.get("model") == model]
     return []
 
 

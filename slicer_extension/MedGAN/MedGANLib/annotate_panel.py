@@ -7,13 +7,13 @@ import logging
 
 from slicer.i18n import tr as _
 
-from MedGANLib import errors, meaning, segments, stored, texts
+from MedGANLib import cards, errors, meaning, segments, stored, texts
 from MedGANLib.chore import Chore
 from MedGANLib.form import fill, node_selector
 from MedGANLib.logic import SYNTHETIC
 from MedGANLib.segments import SEGMENTATION
 
-_CHEAP = "first"  # MONAI Label's strategy that asks no model
+_CHEAP = ("first", "random")  # MONAI Label's strategies that ask no model
 
 
 class AnnotatePanel:
@@ -32,7 +32,7 @@ class AnnotatePanel:
     def __init__(self, ui, logic, *, models, on_image, on_state, guard, chore=Chore):
         self._ui, self._logic, self._models, self._on_image = ui, logic, models, on_image
         self._chore = chore(ui.annotateMessage, ui.annotateBar, on_state=on_state, guard=guard)
-        self._strategy, self._named, self._unwatch = _CHEAP, None, lambda: None
+        self._strategy, self._named, self._unwatch = _CHEAP[0], None, lambda: None
         self._sent = None  # the image whose label is on its way, while it is in the scene
         self.selector = node_selector("labelSelector", (SEGMENTATION,), logic.scene)
         self.selector.setToolTip(_("The segmentation to submit, corrected in the Segment Editor"))
@@ -83,10 +83,9 @@ class AnnotatePanel:
         self._ui.labelTarget.setText(lack or self._where(access))
 
     def next(self, access):
-        """Fetch the case that the strategy chooses; it may ask the chosen model, if that suggests."""
+        """Fetch the case that the strategy chooses; it may ask the chosen model, or else the first."""
         self._strategy = strategy = str(self._ui.strategySelector.property("currentText"))
-        models, chosen = self._models()
-        more = ["--model", chosen["name"]] if chosen in models else []
+        more = self._asked() if strategy not in _CHEAP else []
         self._chore.start(
             access,
             lambda _folder: ["--next", strategy, *more],
@@ -140,6 +139,13 @@ class AnnotatePanel:
         self.leave(wait=True)
         self._unwatch()
         self.selector.setMRMLScene(None)
+
+    def _asked(self):
+        """Names the model that a strategy asks, by which the client knows its own job."""
+        models, chosen = self._models()
+        able = [card for card in models if len(cards.inputs(card)) == 1]
+        first = chosen if chosen in models else next(iter(able), None)
+        return ["--model", first["name"]] if first else []
 
     def _arrived(self, event, access):
         if not event["image"]:
