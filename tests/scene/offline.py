@@ -40,7 +40,7 @@ class Script:
 
     leave = stop
 
-    def wait(self):
+    def wait(self, milliseconds=0):
         """It has ended already."""
 
     def option(self, name):

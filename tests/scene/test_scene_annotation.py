@@ -170,6 +170,38 @@ def correct(headless, suggestion, case, truth):
     return made
 
 
+def test_a_label_of_an_image_that_was_replaced_meanwhile_is_refused(panel, site, headless, crops):
+    store = Site(Client(site).connection)
+    store.store_image(str(crops / "c4-T1.nii.gz"), "a0")
+    connect(panel, site)
+    choose(panel, "suggest", SUGGEST)
+    panel.ui.strategySelector.setCurrentIndex(panel.ui.strategySelector.findText("first"))
+
+    def fetched():
+        panel.ui.nextButton.click()
+        finished(panel, panel.annotation)
+        return panel.tasks._form.inputs()["image"]
+
+    def submitted(image):
+        label = headless.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "label")
+        corrected = correct(headless, label, image, crops / "c4-labels.nii.gz")
+        for (_, segment), name in zip(segments.each(corrected), sorted(PARTS), strict=True):
+            segment.SetName(name)
+        panel.annotation.choose(corrected)
+        panel.ui.submitButton.click()
+        return finished(panel, panel.annotation)
+
+    old = fetched()
+    store.store_image(str(crops / "c5-T1.nii.gz"), "a0")
+    assert "not the image any more" in submitted(old)
+    assert stored(site, "a0", labels=True) == {}
+    new = fetched()
+    assert new is not old
+    assert "final label of a0" in submitted(new)
+    store._connection.open("DELETE", "/datastore/", params={"id": "a0"}).close()
+    assert "not the image any more" in submitted(new)
+
+
 def test_a_volume_that_is_not_stored_is_stored_with_its_label(panel, site, headless, crops):
     image = headless.load_volume(crops / "c3-T1.nii.gz", "Doe^Jane T1")
     label = headless.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "nothing")

@@ -150,7 +150,7 @@ def test_a_server_that_went_away_is_waited_for_but_not_for_ever():
     with pytest.raises(errors.NotReachableError):
         client.wait("job", away=lambda: seen.append(True), interval=0.05, patience=0.3)
     assert seen
-    with pytest.raises(errors.CancelledError):
+    with pytest.raises(errors.UnconfirmedError, match="could not be told"):
         client.wait("job", cancel=lambda: True)
 
 

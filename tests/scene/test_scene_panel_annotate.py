@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from MedGANLib import meaning, stored
+from MedGANLib import meaning, stored, texts
 from MedGANLib.logic import SceneLogic
 
 from medgan_core import io
@@ -72,7 +72,7 @@ def test_the_case_is_named_by_the_person_and_no_patient_is_named_by_default(pane
     started = scripted(panel.annotation._chore)
     panel.ui.submitButton.click()
     assert started[0].option("--image") == "p7_FLAIR"
-    started[0].say({"event": "stored", "image": "p7_FLAIR"})
+    started[0].say({"event": "stored", "image": "p7_FLAIR", "sha256": "5a"})
     started[0].fail("timeout")
     assert "stored image p7_FLAIR" in text(panel.ui.labelTarget), "what was stored is not stored again"
     assert panel.ui.caseBox.isHidden()
@@ -131,6 +131,20 @@ def test_the_cheap_strategy_is_chosen_first_and_then_the_one_used_last(panel):
     assert selector.currentText() == "epistemic"
 
 
+def test_a_model_is_named_to_the_strategies_that_ask_one(panel):
+    ready(panel)
+    choose(panel, "denoise")
+    started = scripted(panel.annotation._chore)
+    selector = panel.ui.strategySelector
+    for strategy in ("epistemic", "random"):
+        selector.setCurrentIndex(selector.findText(strategy))
+        panel.ui.nextButton.click()
+        started[-1].fail("timeout")
+    named = next(card["name"] for card in panel.tasks.suggesting if len(card["inputs"]) == 1)
+    assert started[0].option("--model") == named
+    assert "--model" not in started[1].arguments
+
+
 def test_the_next_case_can_be_cancelled_and_says_how_far_it_is(panel):
     ready(panel)
     started = scripted(panel.annotation._chore)
@@ -162,10 +176,55 @@ def test_the_label_of_a_case_names_its_model_and_its_grid(panel, headless, image
     path = SceneLogic(headless.scene).export(image, str(tmp_path), "image")
     started = scripted(panel.annotation._chore)
     panel.ui.nextButton.click()
-    started[0].done(image="c0", file=path)
+    started[0].done(image="c0", file=path, sha256="5a")
     (case,) = (node for node in panel.logic.nodes.volumes() if node is not image)
     panel.annotation.choose(drawn_by_hand(headless, case, *HIPPOCAMPUS))
     panel.ui.submitButton.click()
-    assert started[1].option("--image") == "c0"
+    assert (started[1].option("--image"), started[1].option("--image-sum")) == ("c0", "5a")
     assert "--image-file" not in started[1].arguments
     assert json.loads(started[1].option("--about")) == {"model": "", "corrected": True}
+
+
+def test_what_the_server_notes_about_a_label_is_a_warning(panel, headless, image):
+    ready(panel)
+    panel.annotation.choose(drawn_by_hand(headless, image, *HIPPOCAMPUS))
+    started = scripted(panel.annotation._chore)
+    panel.ui.submitButton.click()
+    started[0].done(image="p7_T1w", note="Its grid is another, so tuning will leave it out.")
+    message = text(panel.ui.annotateMessage)
+    assert texts.ORANGE in message
+    assert "final label of p7_T1w" in message
+    assert "tuning will leave it out" in message
+
+
+def test_the_next_case_is_what_came_though_another_image_had_its_name(panel, headless, image, tmp_path):
+    ready(panel)
+    started = scripted(panel.annotation._chore)
+    fetched = []
+    for number, sha256 in enumerate(("old", "new", "new")):
+        path = SceneLogic(headless.scene).export(image, str(tmp_path), sha256)
+        panel.ui.nextButton.click()
+        started[number].done(image="c0", file=path, sha256=sha256)
+        fetched.append(next(iter(panel.tasks._form.inputs().values())))
+    old, new, again = fetched
+    assert old is not new
+    assert again is new
+    assert [stored.sum_of(node) for node in (old, new)] == ["old", "new"]
+
+
+def test_a_synthetic_volume_is_no_case(panel, headless, image):
+    ready(panel)
+    made = volume(headless, "T1w (synthetic)")
+    made.SetAttribute("MedGAN.Synthetic", "true")
+    drawn = drawn_by_hand(headless, made, *HIPPOCAMPUS)
+    panel.annotation.choose(drawn)
+    assert not panel.ui.submitButton.isEnabled()
+    assert "T1w (synthetic) is synthetic" in text(panel.ui.labelTarget)
+    started = scripted(panel.annotation._chore)
+    panel.annotation.submit(HERE)
+    assert not started
+    stored.note(made, "c0", "5a", HERE)
+    panel.update()
+    assert not panel.ui.submitButton.isEnabled(), "nor one that was stored before"
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(image)
+    assert panel.ui.submitButton.isEnabled()

@@ -52,6 +52,7 @@ def test_a_tuning_whose_server_went_away_is_taken_up_again(panel, scripts):
     panel.ui.tuneCancelButton.click()
     assert scripts[2].option("--job") == "j1"
     assert scripts[2].asked == ["cancel"]
+    scripts[2].say({"event": "submitted", "id": "j1"})
     scripts[2].fail("cancelled")
     assert panel.ui.tuneResumeButton.isHidden()
     assert not panel.ui.tuneCancelButton.isEnabled()
@@ -73,3 +74,25 @@ def test_use_without_a_server_is_said(panel, scripts):
     assert not panel.ui.useButton.isEnabled()
     panel.tuning.use(panel.server.access)
     assert "Connect to a server" in text(panel.ui.tuneMessage)
+
+
+def test_a_tuning_that_is_offered_stays_when_the_server_takes_no_further_one(panel, scripts):
+    panel.tuning.offer(HERE, [{"id": "j7", "model": "lesion-suggest", "state": "running"}])
+    panel.ui.tuneButton.click()
+    scripts[0].fail("busy")
+    assert panel.ui.tuneResumeButton.isEnabled()
+    assert panel.ui.tuneCancelButton.isEnabled()
+    panel.ui.tuneButton.click()
+    scripts[1].say({"event": "submitted", "id": "j8"})
+    scripts[1].fail("failed")
+    assert panel.ui.tuneResumeButton.isHidden(), "the new one took its place, and ended"
+
+
+def test_a_tuning_of_whose_end_nothing_is_known_can_be_resumed(panel, scripts):
+    panel.ui.tuneButton.click()
+    scripts[0].say({"event": "submitted", "id": "j1"})
+    panel.ui.tuneCancelButton.click()
+    scripts[0].fail("unconfirmed", job="j1")
+    assert panel.ui.tuneResumeButton.isEnabled()
+    assert panel.ui.tuneCancelButton.isEnabled()
+    assert "Resume" in text(panel.ui.tuneMessage)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import socket
+import threading
 import time
 
 import psutil
@@ -11,8 +13,8 @@ import pytest
 from MedGANLib.access import Access
 
 from tests.scene.conftest import wait_until
-from tests.scene.offline import ready, volume
-from tests.scene.test_scene_panel import choose
+from tests.scene.offline import drawn_by_hand, ready, volume
+from tests.scene.test_scene_panel import choose, text
 
 AT_ONCE_S = 0.5
 
@@ -24,6 +26,41 @@ def silent():
         listening.bind(("127.0.0.1", 0))
         listening.listen(16)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture
+def slow():
+    """A server that stores what it gets, slowly, and says nothing of its jobs: (address, what came where)."""
+    came, ended = [], threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path.startswith("/jobs/"):
+                ended.wait(60)
+            self._answer()
+
+        def do_POST(self):
+            self._answer(b'{"id": "j1"}')
+
+        def do_PUT(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(1)
+            came.append(self.path.split("?")[0])
+            self._answer()
+
+        def _answer(self, text=b"{}"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{found.server_port}", came
+        ended.set()
+        found.shutdown()
 
 
 def timed(act):
@@ -71,3 +108,54 @@ def test_the_module_that_goes_away_leaves_no_process(panel, silent):
     panel.cleanup()
     assert not clients()
     assert not os.path.exists(folder)
+
+
+def submit(panel, headless, address):
+    ready(panel)
+    panel.server.access = Access(address)
+    image = volume(headless, "p7 T1w")
+    panel.annotation.choose(drawn_by_hand(headless, image, "Posterior hippocampus"))
+    panel.ui.submitButton.click()
+    wait_until(clients)
+
+
+def test_a_label_on_its_way_arrives_though_the_scene_closes(panel, headless, slow):
+    address, came = slow
+    submit(panel, headless, address)
+    headless.scene.Clear(0)
+    wait_until(lambda: not panel.annotation.is_running)
+    assert came == ["/datastore/image", "/datastore/label"]
+    assert "final label of p7_T1w" in text(panel.ui.annotateMessage)
+
+
+def test_a_label_on_its_way_arrives_though_the_module_goes_away(panel, headless, slow):
+    address, came = slow
+    submit(panel, headless, address)
+    folder = panel.annotation._chore._folder
+    panel.cleanup()
+    assert came == ["/datastore/image", "/datastore/label"]
+    assert not clients()
+    assert not os.path.exists(folder)
+
+
+def test_a_label_that_takes_too_long_at_the_end_is_given_up_with_a_word(
+    panel, headless, silent, caplog, monkeypatch
+):
+    monkeypatch.setattr("MedGANLib.chore._LAST_MS", 500)
+    submit(panel, headless, silent)
+    panel.cleanup()
+    assert "the label of p7_T1w was not stored" in caplog.text
+    assert not clients()
+
+
+def test_a_tuning_whose_server_hangs_is_not_said_to_be_cancelled(panel, slow):
+    ready(panel)
+    panel.server.access = Access(slow[0])
+    choose(panel, "suggest", "hippocampus-suggest")
+    panel.ui.tuneButton.click()
+    wait_until(lambda: "Waiting for the server" in text(panel.ui.tuneMessage))
+    panel.ui.tuneCancelButton.click()
+    wait_until(lambda: not panel.tuning.is_running)
+    assert "could not be told to stop" in text(panel.ui.tuneMessage)
+    assert panel.ui.tuneResumeButton.isEnabled()
+    assert not clients()

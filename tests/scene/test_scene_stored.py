@@ -27,7 +27,7 @@ def test_a_label_goes_back_on_the_grid_of_the_images_file(headless, tmp_path, ha
     image = np.random.default_rng(0).normal(500, 100, shape).astype(np.float32)
     io.write(Volume(image, Geometry(shape, affine)), tmp_path / ("image" + suffix))
     logic = SceneLogic(headless.scene)
-    node = stored.load(logic, str(tmp_path / ("image" + suffix)), "c0", HERE)
+    node = stored.load(logic, str(tmp_path / ("image" + suffix)), "c0", "5a", HERE)
     assert stored.name_of(node, HERE) == "c0"
     assert not is_left_handed(node)
     inside = slicer.util.arrayFromVolume(node) > 550

@@ -7,7 +7,7 @@ import json
 import threading
 
 from MedGANLib import errors
-from MedGANLib.site import Site
+from MedGANLib.site import Site, sum_of
 
 
 def next_case(client, options, say, cancelled):
@@ -15,16 +15,18 @@ def next_case(client, options, say, cancelled):
     site = Site(client.connection)
     image = _choose(client, site, options, say, cancelled)
     path = site.fetch_image(image, options.out, cancel=cancelled) if image else ""
-    say("done", image=image, file=path)
+    say("done", image=image, file=path, sha256=sum_of(path) if image else "")
 
 
 def _choose(client, site, options, say, cancelled):
     """The strategy's choice; tells how far the model is that looks at the images for it.
 
+    A job does not say who asked for it: the one that is new since the question and of the named model counts.
+
     Raises:
         errors.CancelledError: when cancelled; the model's look at the images is then cancelled, too.
     """
-    before, answer = {job["id"] for job in _rankings(client)}, {}
+    before, answer = {job["id"] for job in _rankings(client, options.model)}, {}
 
     def ask():
         try:
@@ -36,7 +38,7 @@ def _choose(client, site, options, say, cancelled):
     asking.start()
     asking.join(0.5)
     while asking.is_alive():
-        ours = [job for job in _rankings(client) if job["id"] not in before][:1]
+        ours = [job for job in _rankings(client, options.model) if job["id"] not in before][:1]
         for job in ours:
             say("progress", job=job)
         if cancelled():
@@ -49,32 +51,45 @@ def _choose(client, site, options, say, cancelled):
     return answer["image"]
 
 
-def _rankings(client):
-    """The jobs in which a model looks at the store's images, while the server answers."""
+def _rankings(client, model):
+    """The jobs in which this model looks at the store's images, while the server answers."""
     with contextlib.suppress(*errors.AWAY):
-        return [job for job in client.jobs() if job.get("kind") == "ranking"]
+        return [job for job in client.jobs() if job.get("kind") == "ranking" and job.get("model") == model]
     return []
 
 
 def submit_label(client, options, say, cancelled):
-    """Store a label map; its image first, where a file of it is given.
+    """Store a label map; its image first, where a file of it is given. Passes on what the server notes.
 
     Raises:
-        errors.RefusedError: when another image has the name already; it is not replaced.
+        errors.RefusedError: when another image has the name already, which is not replaced; when the server
+            has not the image any more that the label was drawn on.
     """
     site = Site(client.connection)
     if options.image_file:
-        if site.has_image(options.image):
-            raise errors.RefusedError(
-                f"The server's store has a case {options.image} already",
-                expected="a name that no stored case has",
-                got=options.image,
-                action="give the case another name and submit again",
-            )
-        site.store_image(options.image_file, options.image, cancel=cancelled)
-        say("stored", image=options.image)
-    site.store_label(options.label, options.image, about=json.loads(options.about), cancel=cancelled)
-    say("done", image=options.image)
+        _store_image(site, options, say, cancelled)
+    elif options.image_sum and not site.holds(options.image, options.image_sum, cancel=cancelled):
+        raise errors.RefusedError(
+            "The label was not sent: the server's store has not the image any more that it was drawn on",
+            expected=f"{options.image} as it was when it was fetched",
+            got="another image under this name, or none",
+            action="fetch the case again with Next case and correct its segmentation there",
+        )
+    about = json.loads(options.about)
+    answer = site.store_label(options.label, options.image, about=about, cancel=cancelled)
+    say("done", image=options.image, note=str(answer.get("note") or ""))
+
+
+def _store_image(site, options, say, cancelled):
+    if site.has_image(options.image):
+        raise errors.RefusedError(
+            f"The server's store has a case {options.image} already",
+            expected="a name that no stored case has",
+            got=options.image,
+            action="give the case another name and submit again",
+        )
+    site.store_image(options.image_file, options.image, cancel=cancelled)
+    say("stored", image=options.image, sha256=sum_of(options.image_file))
 
 
 def tune(client, options, say, cancelled):
@@ -119,6 +134,9 @@ def add_options(parser):
     parser.add_argument("--label", metavar="PATH", help="store a label map as the label of --image")
     parser.add_argument("--image", metavar="ID", help="id of an image of the server's store")
     parser.add_argument("--image-file", metavar="PATH", help="the image, stored first under this id")
+    parser.add_argument(
+        "--image-sum", metavar="SHA256", help="of the stored image: refuse the label of another"
+    )
     parser.add_argument("--about", default="{}", metavar="JSON", help="noted beside the label")
     parser.add_argument("--tune", metavar="MODEL", help="tune a model on the server's studies")
     parser.add_argument("--versions", metavar="MODEL", help="list a model's versions")

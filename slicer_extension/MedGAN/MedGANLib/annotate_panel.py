@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from slicer.i18n import tr as _
 
-from MedGANLib import meaning, segments, stored, texts
+from MedGANLib import cards, errors, meaning, segments, stored, texts
 from MedGANLib.chore import Chore
 from MedGANLib.form import fill, node_selector
+from MedGANLib.logic import SYNTHETIC
 from MedGANLib.segments import SEGMENTATION
 
-_CHEAP = "first"  # MONAI Label's strategy that asks no model
+_CHEAP = ("first", "random")  # MONAI Label's strategies that ask no model
 
 
 class AnnotatePanel:
@@ -30,7 +32,8 @@ class AnnotatePanel:
     def __init__(self, ui, logic, *, models, on_image, on_state, guard, chore=Chore):
         self._ui, self._logic, self._models, self._on_image = ui, logic, models, on_image
         self._chore = chore(ui.annotateMessage, ui.annotateBar, on_state=on_state, guard=guard)
-        self._strategy, self._named, self._unwatch = _CHEAP, None, lambda: None
+        self._strategy, self._named, self._unwatch = _CHEAP[0], None, lambda: None
+        self._sent = None  # the image whose label is on its way, while it is in the scene
         self.selector = node_selector("labelSelector", (SEGMENTATION,), logic.scene)
         self.selector.setToolTip(_("The segmentation to submit, corrected in the Segment Editor"))
         self.selector.currentNodeChanged.connect(self._chosen)
@@ -80,10 +83,9 @@ class AnnotatePanel:
         self._ui.labelTarget.setText(lack or self._where(access))
 
     def next(self, access):
-        """Fetch the case that the strategy chooses; it may ask the chosen model, if that suggests."""
+        """Fetch the case that the strategy chooses; it may ask the chosen model, or else the first."""
         self._strategy = strategy = str(self._ui.strategySelector.property("currentText"))
-        models, chosen = self._models()
-        more = ["--model", chosen["name"]] if chosen in models else []
+        more = self._asked() if strategy not in _CHEAP else []
         self._chore.start(
             access,
             lambda _folder: ["--next", strategy, *more],
@@ -106,24 +108,30 @@ class AnnotatePanel:
         about = {"model": segmentation.GetAttribute("MedGAN.Model") or "", "corrected": True}
 
         def arguments(folder):
+            self._sent = image
             grid = stored.grid_of(image)
             path = self._logic.export(
                 segmentation, folder, "label", reference=image, labels=labels, grid=grid
             )
             found = ["--label", path, "--image", name, "--about", json.dumps(about)]
-            return found if known else [*found, "--image-file", self._logic.export(image, folder, "image")]
+            if known:
+                return [*found, "--image-sum", stored.sum_of(image)]
+            return [*found, "--image-file", self._logic.export(image, folder, "image")]
 
         self._chore.start(
             access,
             arguments,
-            on_done=lambda _event: self._submitted(image, name, access),
-            on_event=lambda event: self._image_stored(event, image, name, access),
+            on_done=lambda event: self._submitted(event, name),
+            on_event=lambda event: self._image_stored(event, name, access),
+            on_error=lambda error: self._not_submitted(error, name),
             doing=_("Sending the label"),
             failed=_("The label could not be prepared."),
+            lasts=True,
         )
 
     def leave(self, *, wait=False):
-        """Wait for nothing any more."""
+        """Let go of the images, and of the next case; a label on its way is sent to its end."""
+        self._sent = None
         self._chore.leave(wait=wait)
 
     def close(self):
@@ -132,24 +140,33 @@ class AnnotatePanel:
         self._unwatch()
         self.selector.setMRMLScene(None)
 
+    def _asked(self):
+        """Names the model that a strategy asks, by which the client knows its own job."""
+        models, chosen = self._models()
+        able = [card for card in models if len(cards.inputs(card)) == 1]
+        first = chosen if chosen in models else next(iter(able), None)
+        return ["--model", first["name"]] if first else []
+
     def _arrived(self, event, access):
         if not event["image"]:
             self._chore.say(texts.marked(texts.GREEN, _("Every image of the store has a label.")))
             return
-        image = stored.load(self._logic, event["file"], event["image"], access)
+        image = stored.load(self._logic, event["file"], event["image"], event["sha256"], access)
         segmentation = self.selector.currentNode()
         if segmentation is not None and segments.image_of(segmentation) is not image:
             self.choose(None)  # it is of another case
         self._on_image(image)
 
-    def _image_stored(self, event, image, name, access):
-        if event["event"] == "stored":
-            stored.note(image, name, access)
+    def _image_stored(self, event, name, access):
+        if event["event"] == "stored" and self._sent is not None:
+            stored.note(self._sent, name, event["sha256"], access)
 
-    def _submitted(self, image, name, access):
-        stored.note(image, name, access)
-        said = _("Stored as the final label of {name}.").format(name=name)
-        self._chore.say(texts.marked(texts.GREEN, said))
+    def _submitted(self, event, name):
+        self._chore.say(texts.submitted(name, event.get("note", "")))
+
+    def _not_submitted(self, error, name):
+        if self._sent is None:  # the panel may be gone
+            logging.error("MedGAN: the label of %s was not stored. %s", name, errors.text_of(error))
 
     def _chosen(self, *_unused):
         self._unwatch()
@@ -187,6 +204,11 @@ class AnnotatePanel:
             return _(
                 "This segmentation is drawn on no volume: choose its source volume in the Segment Editor."
             )
+        if image.GetAttribute(SYNTHETIC) == "true":
+            return _(
+                "{name} is synthetic, and models are tuned on scans. In the Segment Editor choose as source "
+                "volume the scan that it was made from; the segmentation may stay."
+            ).format(name=image.GetName())
         if access is None:
             return _("Connect to a server.")
         if not stored.name_of(image, access) and not stored.is_name(self._case()):

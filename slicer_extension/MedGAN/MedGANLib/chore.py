@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from MedGANLib import texts
 from MedGANLib.process import ClientProcess
 
+_LAST_MS = 30000  # what must not be cut off may take so long when the module goes away
 _PROGRESS = ("upload", "submitted", "progress", "away")
 
 
@@ -27,7 +28,7 @@ class Chore:
     def __init__(self, label, bar, *, on_state, guard, start=ClientProcess):
         self._label, self._bar = label, bar
         self._on_state, self._guard, self._start = on_state, guard, start
-        self._process, self._folder = None, None
+        self._process, self._folder, self._lasts = None, None, False
         self._bar.setVisible(False)
         self.say("")
 
@@ -46,7 +47,9 @@ class Chore:
         self.say(texts.marked(texts.RED, why))
         self._on_state()
 
-    def start(self, access, arguments, *, on_done, on_event=None, on_error=None, doing="", failed=""):
+    def start(
+        self, access, arguments, *, on_done, on_event=None, on_error=None, doing="", failed="", lasts=False
+    ):
         """Start the script; returns at once.
 
         Args:
@@ -57,12 +60,14 @@ class Chore:
             on_error: called with the error when the script failed or was cancelled.
             doing: said meanwhile.
             failed: said when the preparation or `on_done` raises, which the guard passes on.
+            lasts: `leave` does not end it.
         """
         if self.is_running:
             return
         if access is None:
             self.refuse(_("Connect to a server."))
             return
+        self._lasts = lasts
         self._folder = tempfile.mkdtemp(prefix="medgan-")
         try:
             with self._guard(failed):
@@ -87,9 +92,12 @@ class Chore:
     def leave(self, *, wait=False):
         """Look no longer, without a word: the scene goes away, or the module, which waits for the end.
 
-        The server goes on.
+        The server goes on. What lasts goes on as well, and says how it ended.
         """
-        if self.is_running:
+        if self.is_running and self._lasts:
+            if wait:
+                self._process.wait(_LAST_MS)
+        elif self.is_running:
             process, folder = self._process, self._folder
             process.leave(then=lambda: shutil.rmtree(folder, ignore_errors=True))
             self._process, self._folder = None, None

@@ -9,7 +9,6 @@ The token of a server that asks for one is the first line of standard input (``-
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -189,6 +188,7 @@ class Client:
 
         Raises:
             errors.CancelledError: when it was cancelled, by `cancel` or by somebody else.
+            errors.UnconfirmedError: when the server could not be told of `cancel`.
             errors.InterruptedJobError: when the server ended before the job did; it can be resubmitted.
             errors.RefusedError: when an input was refused.
             errors.ServerError: when the work failed.
@@ -196,8 +196,10 @@ class Client:
         answered = time.monotonic()
         while True:
             if cancel is not None and cancel():
-                with contextlib.suppress(*errors.AWAY):  # a server that is gone does not work either
+                try:
                     self.cancel(job_id)
+                except errors.AWAY as error:
+                    raise errors.UnconfirmedError(got=error.what) from error
                 raise errors.CancelledError()
             try:
                 job = self.job(job_id)

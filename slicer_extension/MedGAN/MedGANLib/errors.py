@@ -118,6 +118,16 @@ class CancelledError(ClientError):
         super().__init__(what, **parts)
 
 
+class UnconfirmedError(ClientError):
+    """The person stopped the work, and the server did not say that it stopped, too."""
+
+    code = "unconfirmed"
+
+    def __init__(self, what="The server could not be told to stop; its work may go on", **parts):
+        parts.setdefault("action", "when the server can be reached, take the work up again and cancel it")
+        super().__init__(what, **parts)
+
+
 AWAY = (NotReachableError, NoAnswerError)
 """The server may come back, and its jobs with it."""
 KEPT = (
@@ -128,6 +138,7 @@ KEPT = (
     ForbiddenError,
     BusyError,
     InterruptedJobError,
+    UnconfirmedError,
 )
 """What does not end a job that the server has: it can be taken up again."""
 _KINDS = {

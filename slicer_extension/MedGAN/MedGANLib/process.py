@@ -27,7 +27,7 @@ class ClientProcess:
 
     def __init__(self, arguments, *, token="", on_event, on_end):
         self._on_event, self._on_end = on_event, on_end
-        self._buffer, self._last, self._ended = b"", None, False
+        self._buffer, self._last, self._ended, self._job = b"", None, False, ""
         self._process = qt.QProcess()
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.finished.connect(self._finished)
@@ -44,7 +44,7 @@ class ClientProcess:
         return not self._ended
 
     def cancel(self):
-        """Ask the script to cancel its job; `on_end` follows."""
+        """Ask the script to cancel its job; `on_end` follows, `unconfirmed` without an answer."""
         if self._ended:
             return
         self._process.closeWriteChannel()
@@ -64,9 +64,9 @@ class ClientProcess:
         self._say_nothing(then)
         self._kill()
 
-    def wait(self):
-        """Wait until a script that was stopped has ended (the module goes away)."""
-        if not self._ended and not self._process.waitForFinished(_GRACE_MS):
+    def wait(self, milliseconds=_GRACE_MS):
+        """Wait until the script has ended, but not longer (the module goes away); then it is ended."""
+        if not self._ended and not self._process.waitForFinished(milliseconds):
             self._process.kill()
             self._process.waitForFinished(_GRACE_MS)
 
@@ -79,7 +79,9 @@ class ClientProcess:
 
     def _kill(self):
         if not self._ended:  # it waits for a server that does not answer
-            self._last = self._last or {"event": "error", "error": errors.CancelledError().to_dict()}
+            error = errors.UnconfirmedError()
+            error.job = self._job
+            self._last = self._last or {"event": "error", "error": error.to_dict()}
             self._process.kill()
             self._end_after(_GRACE_MS)
 
@@ -94,6 +96,7 @@ class ClientProcess:
             if event.get("event") in ("done", "server", "error"):
                 self._last = event
             elif not self._ended:
+                self._job = event["id"] if event.get("event") == "submitted" else self._job
                 self._on_event(event)
 
     def _finished(self, *_):

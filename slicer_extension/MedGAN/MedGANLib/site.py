@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import tempfile
 from urllib.parse import quote
 
 from MedGANLib import errors
@@ -16,6 +18,15 @@ FINAL = "final"
 _CHOOSING_S = 1800.0  # a strategy may have a model look at every image first
 _SUFFIX = re.compile(r"(\.nii\.gz|\.nii|\.nrrd|\.mha)\"?$", re.IGNORECASE)
 _BLOCK = 1 << 20
+
+
+def sum_of(path):
+    """SHA-256 of a file, as hexadecimal digits."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(_BLOCK), b""):
+            found.update(block)
+    return found.hexdigest()
 
 
 class Site:
@@ -54,6 +65,17 @@ class Site:
         """True when the store has an image of this id."""
         return bool(self._connection.json("GET", "/datastore/image/info", params={"image": image}))
 
+    def holds(self, image, sha256, *, cancel=None):
+        """True when the store has an image of this id whose file has this sum; fetches it to see.
+
+        Raises:
+            errors.CancelledError: when `cancel`, which is polled, says so.
+        """
+        if not self.has_image(image):
+            return False
+        with tempfile.TemporaryDirectory(prefix="medgan-") as folder:
+            return sum_of(self.fetch_image(image, folder, cancel=cancel)) == sha256
+
     def fetch_image(self, image, folder, *, cancel=None):
         """Download a stored image into `folder`; returns the path, whose ending says the format.
 
@@ -86,7 +108,9 @@ class Site:
         self._put("/datastore/image", "file", path, cancel=cancel, image=image)
 
     def store_label(self, path, image, *, about=None, tag=FINAL, cancel=None):
-        """Store a label map as the label of a stored image.
+        """Store a label map as the label of a stored image; returns the server's answer.
+
+        Its `note`, where there is one, says what is wrong with the label: it was stored nevertheless.
 
         Args:
             path: of the label map's file.
@@ -95,7 +119,7 @@ class Site:
             tag: of the label.
             cancel: polled; True stops the upload.
         """
-        self._put("/datastore/label", "label", path, about=about, cancel=cancel, image=image, tag=tag)
+        return self._put("/datastore/label", "label", path, about=about, cancel=cancel, image=image, tag=tag)
 
     # -- versions of models ----------------------------------------------------------------------------------
     def tune(self, model, settings=None):
@@ -119,7 +143,7 @@ class Site:
         texts = {"params": json.dumps(about or {})}
         body = MultipartBody(texts, {part: path}, cancel=cancel, stop=errors.CancelledError)
         try:
-            self._connection.json(
+            return self._connection.json(
                 "PUT", address, params=params, data=body, headers={"Content-Type": body.content_type}
             )
         finally:

@@ -120,6 +120,14 @@ def tuned(model, report):
     return escape("{}: {} {}".format(model, row.get("name", _("Version")), row.get("value", "?")))
 
 
+def submitted(name, note):
+    """Rich text for a label that was stored, with what the server noted about it."""
+    said = _("Stored as the final label of {name}.").format(name=name)
+    if note:
+        return "{}<br/>{}".format(marked(ORANGE, escape(said)), escape(note))
+    return marked(GREEN, escape(said))
+
+
 def version_rows(versions):
     """(version, cells) for a table: version, figure, its value, that of the version before."""
     rows = []

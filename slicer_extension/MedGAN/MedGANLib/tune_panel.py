@@ -87,7 +87,6 @@ class TunePanel:
         """Tune the chosen model on the studies and labels that the server has."""
         updates = int(self._ui.updatesSpin.property("value"))
         settings = json.dumps({"updates": updates} if updates else {})
-        self._kept = None
         self._watch(access, self._chosen, ["--settings", settings])
 
     def resume(self, access):
@@ -130,12 +129,14 @@ class TunePanel:
         return self._kept is not None and access is not None and self._kept.server == access.server
 
     def _watch(self, access, model, options):
+        before = self._kept  # stays when the server takes no further tuning
+
         def submitted(event):
             if event["event"] == "submitted":
                 self._kept = _Kept(access.server, model, event["id"])
 
         def failed(error):
-            if not error.get("job"):  # it ended
+            if self._kept is not before and not error.get("job"):  # it ended
                 self._kept = None
 
         self._chore.start(
