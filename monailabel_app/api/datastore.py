@@ -84,8 +84,9 @@ def check_image(image: str, service: Served, check_sum: str | None = None) -> No
     """The image is there, and has this sum (``SHA256:...``, ``SHA512:...``, ``MD5:...``) if one is given."""
     path = service.stored(image)
     if check_sum is not None:
-        kind, _, wanted = check_sum.rpartition(":")
-        if (kind or "SHA256") not in _SUMS or file_checksum(str(path), algo=kind or "SHA256") != wanted:
+        kind, _, digits = check_sum.rpartition(":")
+        kind = kind or "SHA256"
+        if kind not in _SUMS or file_checksum(str(path), algo=kind) != f"{kind}:{digits.lower()}":
             raise UnknownImageError(
                 "The stored image has another sum",
                 expected="a sum that begins with " + ", ".join(f"{sum_}:" for sum_ in _SUMS),

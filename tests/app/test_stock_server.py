@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -188,6 +189,19 @@ def test_stock_endpoints_are_there_and_confined(server: Server, volumes: dict[st
     assert server.post("/activelearning/random", json={}).json()["id"] in ("head", "packed")
     assert server.get("/train/").status_code == 404, "nothing is being trained"
     assert server.get("/datastore/image", params={"image": "nobody"}).json()["code"] == "unknown-image"
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha512", "md5"])
+def test_a_client_asks_whether_the_stored_image_is_the_one_it_has(server: Server, kind: str) -> None:
+    digits = hashlib.new(kind, server.get("/datastore/image", params={"image": "head"}).content).hexdigest()
+
+    def status(check_sum: str) -> int:
+        params = {"image": "head", "check_sum": check_sum}
+        return requests.head(f"{server.url}/datastore/image", params=params, timeout=30).status_code
+
+    assert status(f"{kind.upper()}:{digits}") == 200
+    assert status(f"{kind.upper()}:{digits[::-1]}") == 404
+    assert (status(digits) == 200) == (kind == "sha256")
 
 
 def test_a_stored_label_keeps_its_floats(server: Server, volumes: dict[str, Path]) -> None:

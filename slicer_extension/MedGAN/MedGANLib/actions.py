@@ -68,7 +68,7 @@ def submit_label(client, options, say, cancelled):
     site = Site(client.connection)
     if options.image_file:
         _store_image(site, options, say, cancelled)
-    elif options.image_sum and not site.holds(options.image, options.image_sum, cancel=cancelled):
+    elif options.image_sum and not site.holds(options.image, options.image_sum):
         raise errors.RefusedError(
             "The label was not sent: the server's store has not the image any more that it was drawn on",
             expected=f"{options.image} as it was when it was fetched",

@@ -58,16 +58,30 @@ class Connection:
         Raises:
             errors.ClientError: the kind says what went wrong.
         """
+        answer = self._answer(method, path, **options)
+        if answer.status_code < 300:
+            return answer
+        with answer:
+            raise self._problem(answer)
+
+    def there(self, path, **options):
+        """Whether the server has what a path names, asked with HEAD, whose answers have no text.
+
+        Raises:
+            errors.ClientError: as `open`.
+        """
+        with self._answer("HEAD", path, **options) as answer:
+            if answer.status_code not in (200, 404):
+                raise self._problem(answer)
+            return answer.status_code == 200
+
+    def _answer(self, method, path, **options):
         options.setdefault("timeout", self._timeout)
         # Per request: requests prefers REQUESTS_CA_BUNDLE to what a session says.
         options["verify"] = self._access.ca_file or True
         options["allow_redirects"] = False  # volumes and token go to this server and to no other
         with self.guarded():
-            answer = self._session.request(method, self.server + path, **options)
-        if answer.status_code < 300:
-            return answer
-        with answer:
-            raise self._problem(answer)
+            return self._session.request(method, self.server + path, **options)
 
     @contextlib.contextmanager
     def guarded(self):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from urllib.parse import quote
 
 from MedGANLib import errors
@@ -65,16 +64,10 @@ class Site:
         """True when the store has an image of this id."""
         return bool(self._connection.json("GET", "/datastore/image/info", params={"image": image}))
 
-    def holds(self, image, sha256, *, cancel=None):
-        """True when the store has an image of this id whose file has this sum; fetches it to see.
-
-        Raises:
-            errors.CancelledError: when `cancel`, which is polled, says so.
-        """
-        if not self.has_image(image):
-            return False
-        with tempfile.TemporaryDirectory(prefix="medgan-") as folder:
-            return sum_of(self.fetch_image(image, folder, cancel=cancel)) == sha256
+    def holds(self, image, sha256):
+        """True when the store has an image of this id whose file has this sum."""
+        params = {"image": image, "check_sum": f"SHA256:{sha256}"}
+        return self.has_image(image) and self._connection.there("/datastore/image", params=params)
 
     def fetch_image(self, image, folder, *, cancel=None):
         """Download a stored image into `folder`; returns the path, whose ending says the format.
