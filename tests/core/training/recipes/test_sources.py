@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medgan_core.errors import UsageError
+from medgan_core.training import RECIPES, folder, loop
+from medgan_core.training.recipe import Recipe
+from tests.brains import write_heads
+
+SIMULATED = ("brain-mr-translate", "mr-denoise", "brain-suggest", "lesion-suggest", "brain-mr-synthesize")
+"""Recipes that learn on heads simulated from label maps."""
+
+
+def without(data: Path, words: str) -> Path:
+    """The data without the rows that hold these words."""
+    file = data / "manifest.csv"
+    rows = [row for row in file.read_text(encoding="utf-8").splitlines() if words not in row]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return data
+
+
+def refused(recipe: Recipe, data: Path, out: Path) -> UsageError:
+    """Why a training of the recipe is not begun."""
+    with pytest.raises(UsageError) as caught:
+        loop.train(recipe, data=data, out=out, command="none", workers=0)
+    assert folder.metrics(out) == []
+    return caught.value
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("name", SIMULATED)
+def test_a_head_s_label_map_must_be_listed_to_train_and_to_validate_on(
+    name: str, split: str, tmp_path: Path
+) -> None:
+    data = without(write_heads(tmp_path), f"maps/{split}")
+    error = refused(RECIPES[name](updates=1, batch=1, validate_every=1), data, tmp_path / "run")
+    assert error.expected.endswith(f"a label map `labels`, listed as {split}")
+    assert error.got == "1 of another split"
+    assert "SynthSeg" in error.action
