@@ -39,13 +39,20 @@ def brain_slabs(
         validation: label maps of the validation split and the fold's patients instead.
 
     Raises:
-        UsageError: when there is no label map of a head.
+        UsageError: when there is no label map of a head, or no scan where real slabs are asked for.
     """
     held = open_training_set(data)
     simulated = SimulatedSlabs(head_maps(held, validation=validation), slices=slices, size=size)
     if real_share <= 0:
         return simulated
     everyone = heads(held)
+    if not everyone:
+        raise UsageError(
+            "No scan of a head is there to learn from",
+            expected=f"a study of coverage head or brain with two of {', '.join(CONTRASTS)}",
+            got=f"none among {len(held.studies)} studies",
+            action="add scans, or choose a recipe that learns from label maps alone",
+        )
     out = folds(everyone)[fold] if fold >= 0 else set()
     chosen = [s for s in everyone if (s.patient in out) == validation] or everyone
     prepared = [prepare(held.case(s, CONTRASTS), preprocess) for s in chosen]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,10 @@ from medgan_core.training import RECIPES, folder, loop
 from medgan_core.training.recipe import Recipe
 from tests.brains import write_heads
 
-SIMULATED = ("brain-mr-translate", "mr-denoise", "brain-suggest", "lesion-suggest", "brain-mr-synthesize")
+SIMULATED = (
+    *("brain-mr-translate", "mr-denoise", "brain-suggest", "lesion-suggest"),
+    *("brain-mr-gate", "brain-mr-synthesize"),
+)
 """Recipes that learn on heads simulated from label maps."""
 
 
@@ -39,3 +43,23 @@ def test_a_head_s_label_map_must_be_listed_to_train_and_to_validate_on(
     assert error.expected.endswith(f"a label map `labels`, listed as {split}")
     assert error.got == "1 of another split"
     assert "SynthSeg" in error.action
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_scans_without_any_label_map_are_refused(name: str, tmp_path: Path) -> None:
+    data = without(write_heads(tmp_path), "maps/")
+    error = refused(RECIPES[name](updates=1, batch=1, validate_every=1), data, tmp_path / "run")
+    assert error.got == "none"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"name": "brain-mr-synthesize"}, {"name": "mr-denoise", "real_share": 0.5}]
+)
+def test_label_maps_without_any_scan_are_refused_where_scans_are_learned_from(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    data = without(write_heads(tmp_path), ",image,")
+    recipe = RECIPES[settings.pop("name")](updates=1, batch=1, validate_every=1, **settings)
+    error = refused(recipe, data, tmp_path / "run")
+    assert "two of T1, T1post" in error.expected
+    assert error.got == "none among 4 studies"
