@@ -137,6 +137,8 @@ def evaluate(
         chosen: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
         left_out: list[str] = []
         told: Any
+        if out is not None:
+            results.make_folder(out)
         if folder.is_run(Path(model)):
             told, rows = _validated(Path(model), data, chosen, cancel)
         else:
@@ -146,8 +148,7 @@ def evaluate(
                 found = evaluation.evaluate(model, data=data, **chosen, progress=progress, cancel=cancel)
             told, rows, left_out = dataclasses.asdict(found), found.rows, found.reasons
         if out is not None:
-            results.make_folder(out)
-            (out / "evaluation.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+            results.save(out / "evaluation.json", told)
         if as_json:
             print(json.dumps(told, indent=2))
             return
