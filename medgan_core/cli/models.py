@@ -181,7 +181,7 @@ def publish(
     name: Annotated[str, typer.Option(help="Of the model, such as knee-mr-denoise.")],
     version: Annotated[str | None, typer.Option(help="X.Y.Z; the next free one is taken without it.")] = None,
     yes_default: Annotated[
-        bool, typer.Option("--yes-default", help="Use it from now on; the first version always is.")
+        bool, typer.Option("--yes-default", help="Use it from now on; the first one of a new name always is.")
     ] = False,
 ) -> None:
     """Make a finished run a model for the server, below $MEDGAN_MODELS."""

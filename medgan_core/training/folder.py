@@ -102,7 +102,12 @@ def resolved(run: Path) -> dict[str, Any]:
     """
     file = run / _RECIPE
     if not is_run(run):
-        raise UsageError("This is no run folder", expected="a folder that medgan train wrote", got=run.name)
+        raise UsageError(
+            "There is no run in this folder",
+            expected="a folder that medgan train wrote",
+            got=str(run),
+            action="correct the folder",
+        )
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -121,9 +126,10 @@ def done(run: Path) -> dict[str, Any]:
     """How a finished run was trained.
 
     Raises:
-        UsageError: when it is not finished.
+        UsageError: when the folder holds no run, or it is not finished.
     """
     file = run / _DONE
+    resolved(run)
     if not is_done(run):
         raise UsageError(
             "The run is not finished",
