@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from medgan_core.data.training_set import open_training_set
 from medgan_core.errors import UsageError
 from medgan_core.training import RECIPES, folder, loop
 from medgan_core.training.recipe import Recipe
+from medgan_core.training.recipes.sources import head_maps
 from tests.brains import write_heads
 
 SIMULATED = (
@@ -23,6 +25,13 @@ def without(data: Path, words: str) -> Path:
     rows = [row for row in file.read_text(encoding="utf-8").splitlines() if words not in row]
     file.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return data
+
+
+def test_a_manifest_without_coverage_lists_heads(tmp_path: Path) -> None:
+    file = write_heads(tmp_path) / "manifest.csv"
+    file.write_text(file.read_text(encoding="utf-8").replace(",head,", ",,"), encoding="utf-8")
+    held = open_training_set(tmp_path)
+    assert len(head_maps(held, validation=True)) == len(head_maps(held, validation=False)) == 1
 
 
 def refused(recipe: Recipe, data: Path, out: Path) -> UsageError:
