@@ -7,6 +7,7 @@
   best average so far.
 - ``networks/NAME.safetensors``: the averaged networks of the finished run; ``done.json``: how it was trained.
 - ``models/NAME/``: the model that is served, where the recipe has one.
+- ``base/NAME/``: the model that was tuned, where the run is a tuning.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from medgan_core.errors import MedganError, UsageError
 from medgan_core.parsing import parse
 from medgan_core.training.recipe import Recipe
 
+BASE = "base"
 _RECIPE, _DATA, _DONE, _NETWORKS = "recipe.json", "data.json", "done.json", "networks"
 
 
@@ -115,6 +117,11 @@ def resolved(run: Path) -> dict[str, Any]:
 def is_run(run: Path) -> bool:
     """Whether a folder holds a run."""
     return (run / _RECIPE).is_file()
+
+
+def is_tuning(run: Path) -> bool:
+    """Whether a run tuned a published model."""
+    return (run / BASE).is_dir()
 
 
 def is_done(run: Path) -> bool:

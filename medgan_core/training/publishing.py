@@ -220,8 +220,11 @@ def _made(run: Path, name: str, recipes: Mapping[str, type[Recipe]]) -> bool:
 
 
 def _measured(run: Path, card: ModelCard, recipes: Mapping[str, type[Recipe]]) -> ModelCard:
-    """The card with what the recipe makes of the validation of the weights that are served."""
-    lines = folder.metrics(run, "validation")
+    """The card with what the recipe makes of the validation of the weights that are served.
+
+    That of a tuning stays as it is: its recipe's words on whom validation sees are not true of a site.
+    """
+    lines = [] if folder.is_tuning(run) else folder.metrics(run, "validation")
     if not lines or str(folder.resolved(run)["recipe"]) not in recipes:
         return card
     recipe, line = folder.rebuilt(run, recipes), lines[-1]
