@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from medgan_core import evaluation_labels, io, metrics
 from medgan_core.card import LABEL_MAP, ModelCard
 from medgan_core.data.manifest import Manifest, Study
-from medgan_core.data.studies import shows_head
+from medgan_core.data.studies import shows_head, shows_one_image
 from medgan_core.data.study import select
 from medgan_core.engine import Outcome, RunOptions, Session, run
 from medgan_core.errors import UsageError
@@ -164,8 +164,7 @@ def evaluate(
         for number, study in enumerate(studies):
             monitor.step(number / len(studies))
             try:
-                if card.task != _SUGGEST and not shows_head(study):
-                    raise LeftOut("no head or brain in two contrasts")
+                _check_shown(card, study)
                 found.rows.extend(_measured(session, model, study, truth, cancel))
             except LeftOut as reason:
                 left = {"patient": study.patient, "visit": study.visit, "reason": str(reason)}
@@ -178,6 +177,14 @@ def evaluate(
             action="name them (--split, --sets, --truth)",
         )
     return found
+
+
+def _check_shown(card: ModelCard, study: Study) -> None:
+    """Raise `LeftOut` when a study does not show what the model's task is measured on."""
+    if card.task == "translate" and not shows_head(study):
+        raise LeftOut("no head or brain in two contrasts")
+    if card.task == "denoise" and not shows_one_image(study):
+        raise LeftOut("no MR image of a head or brain")
 
 
 def _check_truth(card: ModelCard, studies: Sequence[Study], truth: str) -> None:

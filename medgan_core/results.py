@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,20 @@ _ENDING = ".nii.gz"
 
 
 def make_folder(out: Path) -> None:
-    """Make the folder for results.
+    """Make the folder for results, and see that files can be written there.
 
     Raises:
         UsageError: when there is something else of that name.
+        ResourceError: when it cannot be made or written into.
     """
-    if out.exists() and not out.is_dir():
-        raise UsageError("The output is not a folder", expected="a folder, or a new name", got=str(out))
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        if out.exists() and not out.is_dir():
+            raise UsageError("The output is not a folder", expected="a folder, or a new name", got=str(out))
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out, prefix=".results-") as probe:
+            probe.write(b"0")
+    except OSError as error:
+        raise _unwritable(out, error) from error
 
 
 def names(card: ModelCard, target: str, count: int) -> list[str]:
@@ -122,7 +129,7 @@ def write(out: Path, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str
         report |= {"provenance": made, "outputs": files}
         for name in files.values():
             (drafts / name).replace(out / name)
-    _save(out, report)
+    save(out / REPORT, report)
     for name in stale:
         (out / name).unlink(missing_ok=True)
     return report
@@ -132,19 +139,15 @@ def write_refusal(out: Path, error: MedganError) -> dict[str, Any]:
     """Leave the reason in report.json, with the rows there were already; returns what was written.
 
     Results of an earlier run stay in the folder; their report is kept under ``earlier``. A report.json that
-    no run wrote is left alone.
+    no run wrote is left alone, and nothing is left where nothing can be written.
     """
     rows = getattr(error, "report", None) or {}
     told = {"rows": [], "provenance": {}, **rows, "error": error.to_dict()}
-    if not out.is_dir():
-        return told
-    try:
-        before = _earlier(out)
-    except UsageError:
-        return told
-    if before:
-        told["earlier"] = before
-    _save(out, told)
+    with suppress(UsageError, ResourceError, OSError):  # the error to tell is the one that came first
+        if out.is_dir():
+            if before := _earlier(out):
+                told["earlier"] = before
+            save(out / REPORT, told)
     return told
 
 
@@ -195,12 +198,7 @@ def _drafts(out: Path) -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(dir=out, prefix=".results-")
     except OSError as error:
-        raise ResourceError(
-            f"Nothing can be written into {out.name}",
-            expected="a folder with permission to write",
-            got=str(error),
-            action="check the folder and the disk",
-        ) from error
+        raise _unwritable(out, error) from error
 
 
 def _same(path: Path, other: Path) -> bool:
@@ -210,6 +208,23 @@ def _same(path: Path, other: Path) -> bool:
         return path.resolve() == other.resolve()
 
 
-def _save(out: Path, report: Mapping[str, Any]) -> None:
-    with replacing(out / REPORT) as draft:
-        draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def save(file: Path, told: Mapping[str, Any]) -> None:
+    """Write what is told of results as JSON, as a whole or not at all.
+
+    Raises:
+        ResourceError: when it cannot be written.
+    """
+    try:
+        with replacing(file) as draft:
+            draft.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(file.parent, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"Nothing can be written into {out.name or out}",
+        expected="a folder with room and permission to write",
+        got=error.strerror or str(error),
+        action="check the folder and the disk",
+    )

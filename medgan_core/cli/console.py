@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from medgan_core import monitor
+from medgan_core.cli.tables import plain, tables
 from medgan_core.errors import MedganError
 
 
@@ -28,21 +28,14 @@ def print_error(error: MedganError) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, empty: str = "") -> None:
-    """A table on standard output, one column per key of the first row; `empty` when there are none.
-
-    The first column names the row and is never cut; the others share what is left of the width.
-    """
+    """The rows as `tables` on standard output; `empty` when there are none."""
     console = Console()
     if not rows:
         if empty:
             console.print(empty)
         return
-    table = Table()
-    for number, key in enumerate(rows[0]):
-        table.add_column(key, no_wrap=number == 0, min_width=len(key))
-    for row in rows:
-        table.add_row(*(Text(_plain(row.get(key, ""))) for key in rows[0]))
-    console.print(table)
+    for table in tables(rows, console.width):
+        console.print(table, crop=False)
 
 
 def print_report(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -53,7 +46,7 @@ def print_report(rows: Sequence[Mapping[str, Any]]) -> None:
             {
                 "verdict": row["verdict"],
                 "check": row["name"],
-                "found": f"{_plain(row['value'])} {row['unit']}".strip(),
+                "found": f"{plain(row['value'])} {row['unit']}".strip(),
                 "limit": row["limit"],
             }
             for row in checked
@@ -62,11 +55,7 @@ def print_report(rows: Sequence[Mapping[str, Any]]) -> None:
     console = Console()
     for row in rows:
         if row["verdict"] == "not assessed":
-            console.print(f"{row['name']}: {_plain(row['value'])}", highlight=False, markup=False)
-
-
-def _plain(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+            console.print(f"{row['name']}: {plain(row['value'])}", highlight=False, markup=False)
 
 
 @contextmanager

@@ -137,6 +137,8 @@ def evaluate(
         chosen: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
         left_out: list[str] = []
         told: Any
+        if out is not None:
+            results.make_folder(out)
         if folder.is_run(Path(model)):
             told, rows = _validated(Path(model), data, chosen, cancel)
         else:
@@ -146,8 +148,7 @@ def evaluate(
                 found = evaluation.evaluate(model, data=data, **chosen, progress=progress, cancel=cancel)
             told, rows, left_out = dataclasses.asdict(found), found.rows, found.reasons
         if out is not None:
-            results.make_folder(out)
-            (out / "evaluation.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+            results.save(out / "evaluation.json", told)
         if as_json:
             print(json.dumps(told, indent=2))
             return
@@ -180,7 +181,7 @@ def publish(
     name: Annotated[str, typer.Option(help="Of the model, such as knee-mr-denoise.")],
     version: Annotated[str | None, typer.Option(help="X.Y.Z; the next free one is taken without it.")] = None,
     yes_default: Annotated[
-        bool, typer.Option("--yes-default", help="Use it from now on; the first version always is.")
+        bool, typer.Option("--yes-default", help="Use it from now on; the first one of a new name always is.")
     ] = False,
 ) -> None:
     """Make a finished run a model for the server, below $MEDGAN_MODELS."""

@@ -57,7 +57,7 @@ def read(folder: Path) -> list[Study]:
                 patient=f"{source}/{subject}",
                 visit=visit,
                 split=splits[subject],
-                coverage=people.get(subject, {}).get("coverage") or "head",
+                coverage=people.get(subject, {}).get("coverage") or "",
                 licence=description.get("License", ""),
             )
             for path in _volumes(folder / place / "anat"):

@@ -23,7 +23,7 @@ class Study:
         patient: identifier, unique over all sets.
         visit: identifier within the patient, may be empty.
         split: ``train``, ``val``, or ``test`` (which no training looks at).
-        coverage: ``head``, ``brain``, or another word of the manifest.
+        coverage: ``head``, ``brain``, or another word of the manifest; where it says none, ``head``.
         licence: of the data set.
         images: file by contrast (``T1``, ``T1post``, ``T2``, ``FLAIR``, ...).
         labels: file by key.
@@ -37,6 +37,9 @@ class Study:
     licence: str = ""
     images: dict[str, Path] = field(default_factory=dict)
     labels: dict[str, Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coverage", self.coverage or "head")
 
     @property
     def magnitudes(self) -> tuple[str, ...]:

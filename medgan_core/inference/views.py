@@ -104,7 +104,7 @@ def apply_views(
         monitor: told after every step.
 
     Raises:
-        UsageError: when the axes are none of a volume's, and as `apply`.
+        UsageError: when the axes are none of a volume's, on a record without views, and as `apply`.
         MedganError: as `apply` does.
     """
     if views is None and (len(axes) == 0 or sorted(set(axes)) != sorted(axes) or not set(axes) <= {0, 1, 2}):
@@ -112,6 +112,13 @@ def apply_views(
             "These are no views of a volume",
             expected="one or more of the axes 0, 1 and 2, each once",
             got=str(tuple(axes)),
+        )
+    if views is not None and not views.views:
+        raise UsageError(
+            "The plan was made for another model",
+            expected="one with slices along one axis or more",
+            got="none",
+            action="replay a plan with the model it was recorded for",
         )
     watch = Monitor() if monitor is None else monitor
     chosen = [(axis, None) for axis in axes] if views is None else [(v.axis, v.plan) for v in views.views]

@@ -19,7 +19,7 @@ from medgan_core.data.study import Study
 from medgan_core.errors import InputError, UsageError
 from medgan_core.whole_files import replacing
 
-_COVERAGE = ("", "head", "brain")
+_COVERAGE = ("head", "brain")
 _HELD_BACK = 0.2
 _MOST = {"train": 48, "val": 12}
 _MANIFESTS = ("manifest.csv", "manifest.json")
@@ -112,7 +112,7 @@ class Cohort:
                 "patient": s.patient,
                 "visit": s.visit,
                 "split": s.split,
-                "coverage": s.coverage or "head",
+                "coverage": s.coverage,
                 "licence": s.licence,
                 "images": {key: str(path.resolve()) for key, path in s.images.items()},
                 "labels": {key: str(path.resolve()) for key, path in s.labels.items()},

@@ -35,11 +35,15 @@ def note(run: Path, read: Collection[Patient], *, init: str = "") -> None:
 def told(recipe: Recipe, card: ModelCard, run: Path) -> ModelCard:
     """The recipe's card with the sources of a run, and of the model that its weights began with.
 
-    As it is where the recipe tells its data itself, or the run does not say who was read.
+    As it is where the run does not say who was read. Where the recipe tells its data itself only the last of
+    them is counted.
     """
     read = folder.read(run)
-    if recipe.tells_data or not read:
+    if not read:
         return card
+    if recipe.tells_data:
+        *known, own = card.data
+        return replace(card, data=(*known, replace(own, patients=len(read))))
     found = {source.name: source for source in sources(card.data, read, folder.there(run))}
     before = Path(recipe.init) / CARD
     for source in ModelCard.load(before).data if recipe.init and before.is_file() else ():

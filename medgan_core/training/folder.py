@@ -7,6 +7,7 @@
   best average so far.
 - ``networks/NAME.safetensors``: the averaged networks of the finished run; ``done.json``: how it was trained.
 - ``models/NAME/``: the model that is served, where the recipe has one.
+- ``base/NAME/``: the model that was tuned, where the run is a tuning.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from medgan_core.errors import MedganError, UsageError
 from medgan_core.parsing import parse
 from medgan_core.training.recipe import Recipe
 
+BASE = "base"
 _RECIPE, _DATA, _DONE, _NETWORKS = "recipe.json", "data.json", "done.json", "networks"
 
 
@@ -102,7 +104,12 @@ def resolved(run: Path) -> dict[str, Any]:
     """
     file = run / _RECIPE
     if not is_run(run):
-        raise UsageError("This is no run folder", expected="a folder that medgan train wrote", got=run.name)
+        raise UsageError(
+            "There is no run in this folder",
+            expected="a folder that medgan train wrote",
+            got=str(run),
+            action="correct the folder",
+        )
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -110,6 +117,11 @@ def resolved(run: Path) -> dict[str, Any]:
 def is_run(run: Path) -> bool:
     """Whether a folder holds a run."""
     return (run / _RECIPE).is_file()
+
+
+def is_tuning(run: Path) -> bool:
+    """Whether a run tuned a published model."""
+    return (run / BASE).is_dir()
 
 
 def is_done(run: Path) -> bool:
@@ -121,9 +133,10 @@ def done(run: Path) -> dict[str, Any]:
     """How a finished run was trained.
 
     Raises:
-        UsageError: when it is not finished.
+        UsageError: when the folder holds no run, or it is not finished.
     """
     file = run / _DONE
+    resolved(run)
     if not is_done(run):
         raise UsageError(
             "The run is not finished",

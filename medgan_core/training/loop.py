@@ -68,7 +68,8 @@ def train(
         True when the model is finished.
 
     Raises:
-        UsageError: when the run folder holds another run and resume is not asked for.
+        UsageError: when the run folder holds another run and resume is not asked for, or the data do not
+            hold what the recipe trains and is validated on.
         ModelError: when the training goes wrong again after the recipe's `rollbacks`.
         CancelledError: when cancelled.
     """
@@ -117,7 +118,7 @@ class _Session:
             samples = recipe.samples(self.data, validation=False)
         if self.processes.first:
             data_sources.note(self.out, read, init=recipe.init)
-        validation: Samples | None = None
+        validation = self._validation()
         batches = self._batches(samples, workers)
         begin = saved = time.monotonic()
         note = ""
@@ -151,6 +152,15 @@ class _Session:
                 self.save()
             self.journal.close()
         return True
+
+    def _validation(self) -> Samples | None:
+        """The samples of the next validation, so that a run that cannot be judged fails at once.
+
+        None when no validation is to come.
+        """
+        every = self.recipe.validate_every
+        to_come = self.recipe.updates // every > self.run.step // every
+        return self.recipe.samples(self.data, validation=True) if to_come else None
 
     def save(self) -> None:
         """Keep the state to go on from."""

@@ -38,14 +38,16 @@ def publish(
 ) -> tuple[ModelCard, bool]:
     """Make the served model of a finished run a version of a published one.
 
-    Its card gets the figures that the recipe takes from the run's validation, unless some are given or it has
-    some. The files are made aside, loaded once for a check of hash and architecture, and put in place whole.
+    A shipped model of that name is copied there first (see `keep`) and stays in use unless `default` is
+    asked for. The card gets the figures that the recipe takes from the run's validation, unless some are
+    given or it has some. The files are made aside, loaded once for a check of hash and architecture, and put
+    in place whole.
 
     Args:
         run: its folder.
         name: of the published model, lower-case words with hyphens.
         version: ``major.minor.patch``; None takes the card's, or the next one that is free.
-        default: make it the version in use; the first one always is.
+        default: make it the version in use; the first one of a name that is not shipped always is.
         models: folder of models; None for `registry.user_folder`.
         figures: what was measured.
         recipes: those there are, by name.
@@ -62,9 +64,12 @@ def publish(
     base = registry.user_folder() if models is None else models
     place = _place(base, name)
     source = _served(run, recipes)
-    version = _free(base, name, source.card.version) if version is None else _new(place, version)
+    version = _free(place, source.card.version) if version is None else _new(place, version)
     card = source.card if figures or source.card.figures else _measured(run, source.card, recipes)
     card = replace(card, name=name, version=version, figures=figures or card.figures)
+    shipped = Registry([registry.SHIPPED])
+    if name in shipped.names():
+        keep(name, shelf=shipped, models=base)
     return card, _put(base, card, source.folder / card.weights.file, default=default)
 
 
@@ -215,8 +220,11 @@ def _made(run: Path, name: str, recipes: Mapping[str, type[Recipe]]) -> bool:
 
 
 def _measured(run: Path, card: ModelCard, recipes: Mapping[str, type[Recipe]]) -> ModelCard:
-    """The card with what the recipe makes of the validation of the weights that are served."""
-    lines = folder.metrics(run, "validation")
+    """The card with what the recipe makes of the validation of the weights that are served.
+
+    That of a tuning stays as it is: its recipe's words on whom validation sees are not true of a site.
+    """
+    lines = [] if folder.is_tuning(run) else folder.metrics(run, "validation")
     if not lines or str(folder.resolved(run)["recipe"]) not in recipes:
         return card
     recipe, line = folder.rebuilt(run, recipes), lines[-1]
@@ -255,26 +263,31 @@ def _new(place: Path, version: str) -> str:
             got=version,
             action="correct it",
         )
-    if (place / version).exists():
+    known = _known(place)
+    if version in known or (place / version).exists():
         raise UsageError(
             f"{place.name} {version} is published already, and a version is never written again",
-            expected="a version other than " + ", ".join(versions(place)),
+            expected="a version other than " + ", ".join(known),
             got=version,
             action="leave --version out to take the next free one",
         )
     return version
 
 
-def _free(base: Path, name: str, first: str) -> str:
-    """The next patch after all there are, those of a shipped model of that name included."""
-    known = versions(base / name)
-    shipped = Registry([registry.SHIPPED])
-    if name in shipped.names():
-        known.append(shipped.card(name).version)
+def _free(place: Path, first: str) -> str:
+    """The next patch after all there are."""
+    known = _known(place)
     if not known:
         return first
     major, minor, patch = max(map(_numbers, known))
     return f"{major}.{minor}.{patch + 1}"
+
+
+def _known(place: Path) -> list[str]:
+    """Published versions of a model, and that of a shipped one of its name."""
+    shipped = Registry([registry.SHIPPED])
+    own = [shipped.card(place.name).version] if place.name in shipped.names() else []
+    return sorted({*versions(place), *own}, key=_numbers)
 
 
 def _numbers(version: str) -> tuple[int, int, int]:

@@ -45,7 +45,8 @@ class Recipe:
 
     Class variables: `name` is the recipe's; `gpu` holds the settings of the preset ``gpu`` that differ;
     `metric` is the validation number that says which weights are best, `best` whether it should be
-    ``low`` or ``high``.
+    ``low`` or ``high``; `judges_all` tells that one validation looks at all samples there are;
+    `tells_data` that the last of the card's data is all that it trained on, whatever sets these are of.
 
     Args:
         updates: of the run; in each, every player makes its steps.
@@ -67,6 +68,7 @@ class Recipe:
     tells_data: ClassVar[bool] = False
     metric: ClassVar[str] = "loss"
     best: ClassVar[str] = "low"
+    judges_all: ClassVar[bool] = False
 
     updates: int = 4000
     batch: int = 8

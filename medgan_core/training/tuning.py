@@ -51,7 +51,7 @@ _RECIPES: dict[str, tuple[type[Recipes], Preprocess]] = {
     TunedLesionSuggest.name: (TunedLesionSuggest, lesion_suggest.PREPROCESS),
 }
 _GIVEN = (
-    *("init", "patients", "slices", "widths", "blocks", "fold", "real_share", "patience"),
+    *("init", "slices", "widths", "blocks", "fold", "real_share", "patience"),
     *("labelled", "generated", "mix", "painter", "sets"),
 )
 """Decided by model and cohort; early stopping would choose weights on the patients that judge them."""
@@ -162,13 +162,13 @@ def tune(
         ModelError: when the training goes wrong.
         CancelledError: when cancelled or paused.
     """
-    base = _base(session.registry, name, out / "base")
+    base = _base(session.registry, name, out / folder.BASE)
     patients = cohort.write(studies, out / "cohort")
     gpu = session.device != "cpu"
     recipe = recipe_of(base, settings or {}, gpu=gpu)
-    recipe = replace(recipe, init=str(out / "base" / name), patients=patients.patients)
+    recipe = replace(recipe, init=str(out / folder.BASE / name))
     stretch = _Stretch(session, progress, cancel, pause)
-    before = stretch.measured(out / "base", name, patients.held_back, out / "before.json")
+    before = stretch.measured(out / folder.BASE, name, patients.held_back, out / "before.json")
     if not before:
         raise _nobody_to_judge(base, len(patients.held_back))
     if not folder.is_done(out):

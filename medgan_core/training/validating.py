@@ -26,7 +26,8 @@ class Validation:
         recipe: its name.
         updates: of the training.
         samples: that were looked at, those of the last window that repeat included.
-        windows: validations that they were shared among; each looks at as many as one in training does.
+        windows: validations that they were shared among; each looks at as many as one in training does, so
+            there is one where that looks at all.
         numbers: by name the mean over the windows.
         spread: by name the standard deviation over the windows; empty where there is one.
     """
@@ -88,10 +89,12 @@ def validate(
             monitor.step(seen / max(count, 1))
             window = _Window(samples, seen)
             moment = opened.moment(recipe.seed, VALIDATION_SEED)
-            found.append(recipe.validate(opened.networks, window, moment).numbers)
-            if not window.used:
+            shown = samples if recipe.judges_all else window
+            found.append(recipe.validate(opened.networks, shown, moment).numbers)
+            used = count if recipe.judges_all else window.used
+            if not used:
                 break
-            seen += window.used
+            seen += used
     names = found[0]
     several = len(found) > 1
     return Validation(

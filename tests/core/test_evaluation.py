@@ -41,9 +41,23 @@ def test_denoising_is_measured_at_three_levels_and_gets_worse_with_noise(
 def test_who_was_left_out_is_told_with_the_reason(data: Path, toy_registry: Registry) -> None:
     found = evaluate("mr-denoise", data=data, registry=toy_registry)
     assert found.left_out == [
-        {"patient": "maps/val", "visit": "", "reason": "no head or brain in two contrasts"}
+        {"patient": "maps/val", "visit": "", "reason": "no MR image of a head or brain"}
     ]
+    assert found.reasons == ["1 study: no MR image of a head or brain"]
+    found = evaluate("brain-mr-translate", data=data, registry=toy_registry)
     assert found.reasons == ["1 study: no head or brain in two contrasts"]
+
+
+def test_one_contrast_is_enough_for_denoising_and_no_coverage_means_head(
+    data: Path, toy_registry: Registry
+) -> None:
+    rows = (data / "manifest.csv").read_text(encoding="utf-8").replace(",head,", ",,").splitlines()
+    file = data / "single.csv"
+    file.write_text("\n".join(r for r in rows if ",T2," not in r and ",T1," not in r), encoding="utf-8")
+    cases = [row["case"] for row in evaluate("mr-denoise", data=file, registry=toy_registry).rows]
+    assert cases == ["FLAIR 3 %", "FLAIR 9 %", "FLAIR 15 %"]
+    file.write_text("\n".join(rows), encoding="utf-8")
+    assert len(evaluate("brain-mr-translate", data=file, registry=toy_registry).rows) == 3
 
 
 @pytest.fixture(scope="module")

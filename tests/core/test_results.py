@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import nibabel
 import numpy as np
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from medgan_core import cli, io, results
 from medgan_core.engine import Outcome
-from medgan_core.errors import CancelledError, UsageError
+from medgan_core.errors import CancelledError, ResourceError, UsageError
 from medgan_core.report import Report
 from medgan_core.volume import Geometry, Volume
 from tests.models import toy_pairs
@@ -142,6 +142,39 @@ def test_a_report_cannot_have_files_elsewhere_removed(tmp_path: Path) -> None:
     results.write(folder, outcome("a"), {})
     assert precious.is_file()
     assert listed(folder) == {"a.nii.gz", "notes.txt", "report.json"}
+
+
+def full(*_: object, **__: object) -> NoReturn:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("words", [("run", MODEL), ("evaluate", MODEL, "--data", "nothere")])
+def test_a_folder_that_cannot_be_made_is_said_before_anything_else(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    result = medgan(*words, "--out", tmp_path / "file" / "out")
+    assert result.exit_code == ResourceError.exit_status
+    assert "Nothing can be written into out" in result.stderr
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_said_before_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medgan_core.results.tempfile.TemporaryFile", full)
+    monkeypatch.setattr(results, "replacing", full)
+    result = medgan("run", MODEL, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == ResourceError.exit_status
+    assert json.loads(result.stdout)["error"]["got"] == "No space left on device"
+    assert listed(tmp_path / "out") == set()
+
+
+def test_a_disk_that_fills_up_during_a_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "replacing", full)
+    result = medgan("run", MODEL, "--out", tmp_path, "--device", "cpu", "--json")
+    assert result.exit_code == ResourceError.exit_status
+    assert "No space left on device" in result.stderr
+    assert json.loads(result.stdout)["error"]["code"] == "resource"
 
 
 def test_what_appears_during_a_run_is_refused_as_well(tmp_path: Path) -> None:

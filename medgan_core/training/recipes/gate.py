@@ -16,7 +16,6 @@ from torch.nn import functional
 from medgan_core import networks
 from medgan_core.card import Architecture, Domain, ModelCard, Port, Training, Weights
 from medgan_core.data.augmentation import scanner_effects
-from medgan_core.data.cases import label_maps
 from medgan_core.data.slabs import CONTRASTS
 from medgan_core.data.training_set import open_training_set
 from medgan_core.physics.noise import rician, smooth_field
@@ -27,7 +26,7 @@ from medgan_core.suitability import GATE_CLASSES, GATE_GRID, GATE_SPACING_MM, ce
 from medgan_core.training.networks import Forward
 from medgan_core.training.recipe import Batch, Logs, Supervised
 from medgan_core.training.recipes.brain_data import OTHER_ANATOMY, SOURCES
-from medgan_core.training.recipes.sources import generators
+from medgan_core.training.recipes.sources import generators, head_maps
 
 _FINE_MM = 4
 _MOST_OTHERS = 60
@@ -59,8 +58,7 @@ class Gate(Supervised):
         held = open_training_set(data)
         split = "val" if validation else "train"
         chosen = [s for s in held.studies if s.split == split]
-        mapped = [s for s in chosen if s.labels and not s.images and s.coverage == "head"]
-        maps = label_maps(held.case(s, ["labels"]) for s in mapped)
+        maps = head_maps(held, validation=validation)
         heads: list[tuple[Small, int]] = []
         others: list[Small] = []
         for study in chosen:

@@ -13,6 +13,7 @@ from medgan_core.data.slabs import CONTRASTS, MixedSlabs, RealSlabs, SimulatedSl
 from medgan_core.data.studies import heads, prepare
 from medgan_core.data.study import folds
 from medgan_core.data.training_set import open_training_set
+from medgan_core.errors import UsageError
 from medgan_core.preprocess import Preprocess
 
 
@@ -36,12 +37,22 @@ def brain_slabs(
         fold: cross-validation fold (0, 1, 2) whose patients are left out; -1 leaves none out.
         preprocess: of the model.
         validation: label maps of the validation split and the fold's patients instead.
+
+    Raises:
+        UsageError: when there is no label map of a head, or no scan where real slabs are asked for.
     """
     held = open_training_set(data)
     simulated = SimulatedSlabs(head_maps(held, validation=validation), slices=slices, size=size)
     if real_share <= 0:
         return simulated
     everyone = heads(held)
+    if not everyone:
+        raise UsageError(
+            "No scan of a head is there to learn from",
+            expected=f"a study of coverage head or brain with two of {', '.join(CONTRASTS)}",
+            got=f"none among {len(held.studies)} studies",
+            action="add scans, or choose a recipe that learns from label maps alone",
+        )
     out = folds(everyone)[fold] if fold >= 0 else set()
     chosen = [s for s in everyone if (s.patient in out) == validation] or everyone
     prepared = [prepare(held.case(s, CONTRASTS), preprocess) for s in chosen]
@@ -57,9 +68,21 @@ def brain_slabs(
 
 
 def head_maps(held: TrainingSet, *, validation: bool) -> list[NDArray[np.int16]]:
-    """Label maps of heads, (i, j, k) in RAS order: those to simulate from, or those left out."""
+    """Label maps of heads, (i, j, k) in RAS order: those to simulate from, or those left out.
+
+    Raises:
+        UsageError: when there is none.
+    """
     split = "val" if validation else "train"
-    mapped = [s for s in held.select(labels=["labels"], coverage=["head"]) if s.split == split]
+    everyone = held.select(labels=["labels"], coverage=["head"])
+    mapped = [s for s in everyone if s.split == split]
+    if not mapped:
+        raise UsageError(
+            f"No label map of a head is there to {'validate on' if validation else 'train on'}",
+            expected=f"a study of coverage head with a label map `labels`, listed as {split}",
+            got=f"{len(everyone)} of another split" if everyone else "none",
+            action="add one, such as one of the open SynthSeg maps",
+        )
     return label_maps(held.case(s, ["labels"]) for s in mapped)
 
 

@@ -46,6 +46,7 @@ class Suggesting(Supervised):
     inputs: ClassVar[tuple[Port, ...]]
     metric: ClassVar[str] = "dice"
     best: ClassVar[str] = "high"
+    judges_all: ClassVar[bool] = True
 
     slices: int = 5
     widths: tuple[int, ...] = (48, 96, 128)

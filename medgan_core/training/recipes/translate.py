@@ -13,7 +13,8 @@ from torch import Tensor
 
 from medgan_core.card import Architecture, Domain, ModelCard, Port, Training, Weights
 from medgan_core.data.augmentation import scanner_effects
-from medgan_core.data.slabs import SlabSource
+from medgan_core.data.slabs import Slab, SlabSource
+from medgan_core.errors import InputError
 from medgan_core.preprocess import Preprocess
 from medgan_core.training.recipes.brain_data import SOURCES
 from medgan_core.training.recipes.slab_regression import SlabRegression
@@ -21,6 +22,7 @@ from medgan_core.training.recipes.sources import generators
 
 INPUTS = ("T1", "T1post", "T2", "FLAIR")
 TARGETS = ("T1", "T2", "FLAIR")
+_TRIES = 100
 _TARGET_INPUT = tuple(INPUTS.index(t) for t in TARGETS)
 _BACKGROUND_WEIGHT = 0.15
 PREPROCESS = Preprocess(in_plane_mm=(0.65, 1.3), crop_margin_mm=8.0, output="translated")
@@ -122,8 +124,7 @@ class TranslateSamples:
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Input (channels, i, j), truth and weight (targets, i, j)."""
         rng, generator = generators(self._seed, number)
-        slab = self._source.draw(rng, generator)
-        there = [n for n in range(len(INPUTS)) if slab.available[n]]
+        slab, there = self._drawn(rng, generator)
         shown = self._choose(rng, there)
         images = slab.images[: len(INPUTS)]
         corrupted = torch.zeros_like(images)
@@ -141,6 +142,20 @@ class TranslateSamples:
             "truth": truth,
             "weight": weight[None] * wanted[:, None, None],
         }
+
+    def _drawn(self, rng: np.random.Generator, generator: torch.Generator) -> tuple[Slab, list[int]]:
+        """A slab, and which of its contrasts are there: two or more, of which one can be made of another."""
+        for _ in range(_TRIES):
+            slab = self._source.draw(rng, generator)
+            there = [n for n in range(len(INPUTS)) if slab.available[n]]
+            if len(there) > 1:
+                return slab, there
+        raise InputError(
+            "There is nothing to translate in these scans",
+            expected=f"studies with two or more of {', '.join(INPUTS)}",
+            got=f"one or none of them in {_TRIES} slabs",
+            action="add scans, or correct the contrasts (key) in the manifest",
+        )
 
     @staticmethod
     def _choose(rng: np.random.Generator, there: list[int]) -> list[int]:

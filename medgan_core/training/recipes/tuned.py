@@ -39,11 +39,7 @@ from medgan_core.training.recipes.translate import Translate, TranslateSamples
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned(Recipe):
-    """Short and gentle, from the weights of a published model, whose folder is `init`.
-
-    Args:
-        patients: trained on, for the card.
-    """
+    """Short and gentle, from the weights of a published model, whose folder is `init`."""
 
     gpu: ClassVar[Mapping[str, str]] = {"updates": "2000", "batch": "32"}
     tells_data: ClassVar[bool] = True
@@ -53,14 +49,13 @@ class Tuned(Recipe):
     warmup: int = 30
     ema: float = 0.99
     validate_every: int = 100
-    patients: int = 0
 
     def card(self, training: Training) -> ModelCard:
-        """The published model's card, with what was added to its data and without its figures."""
+        """The published model's card without figures; the site is a source that `data_sources` counts."""
         card = ModelCard.load(Path(self.init) / CARD)
         site = DataSource(
             name="Studies of one site",
-            patients=self.patients,
+            patients=0,
             licence="not stated",
             citation="none",
             note=f"{card.name} {card.version} was tuned on them; they are not part of the model",

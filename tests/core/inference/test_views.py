@@ -82,6 +82,12 @@ def test_axes_that_are_none_are_refused(axes: tuple[int, ...], error: type[Excep
         apply_views(compiled, _volume(), presence=[True], axes=axes)
 
 
+def test_a_record_without_views_is_refused() -> None:
+    compiled = prepare(Pointwise(), device="cpu", backend="torch", precision="fp32")
+    with pytest.raises(UsageError, match="another model"):
+        apply_views(compiled, _volume(), presence=[True], views=Views(views=()))
+
+
 def test_a_broken_record_is_refused() -> None:
     with pytest.raises(ModelError):
         Views.from_dict({"views": [{"axis": 2}]})

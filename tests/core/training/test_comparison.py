@@ -124,6 +124,6 @@ def test_bars_in_a_cell_do_not_break_the_table() -> None:
 
 def test_a_folder_without_a_run_is_refused_and_nothing_is_written(run: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="no run folder"):
+    with pytest.raises(UsageError, match="no run in this folder"):
         comparison.compare([run, tmp_path / "empty"], out=tmp_path / "out", recipes=TABLE)
     assert not (tmp_path / "out").exists()

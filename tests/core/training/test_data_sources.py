@@ -70,6 +70,11 @@ def test_a_run_that_begins_with_anothers_weights_names_both_data(tmp_path: Path)
         assert {(source.name, source.patients) for source in card.data} == {("crops", 5), ("mine", 5)}
 
 
+def test_whoever_a_training_is_validated_on_is_not_named(tmp_path: Path) -> None:
+    (found,) = train(replace(RECIPE, validate_every=1), write_crops(tmp_path / "data"), tmp_path / "run").data
+    assert (found.patients, found.note) == (5, "5 of the 8 patients there are")
+
+
 def test_a_run_from_before_keeps_what_its_recipe_says(tmp_path: Path) -> None:
     run = tmp_path / "run"
     card = replace(train(RECIPE, write_crops(tmp_path / "data"), run), data=(ONE,))

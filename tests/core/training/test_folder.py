@@ -96,5 +96,5 @@ def test_every_shipped_recipe_comes_back(tmp_path: Path) -> None:
 
 
 def test_another_folder_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run folder"):
+    with pytest.raises(UsageError, match="no run in this folder"):
         folder.rebuilt(tmp_path, {"tiny": Tiny})

@@ -16,7 +16,7 @@ from medgan_core.training.loop import train
 from medgan_core.training.processes import Processes
 from medgan_core.training.recipe import Recipe
 from medgan_core.training.run import Run
-from tests.core.training.toys import Collapsing, Game, Line
+from tests.core.training.toys import Collapsing, Game, Line, Unjudged
 from tests.phantom import write_data_set
 
 
@@ -68,6 +68,14 @@ def test_the_same_seed_gives_the_same_run_and_another_one_does_not(data: Path, t
     a, b, c = (weights(tmp_path / name) for name in "abc")
     torch.testing.assert_close(a, b, rtol=0, atol=0)
     assert not torch.equal(a["generator.weight"], c["generator.weight"])
+
+
+def test_what_cannot_be_judged_fails_before_the_first_update(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="validate"):
+        run(Unjudged(), data, tmp_path / "run")
+    assert folder.metrics(tmp_path / "run") == []
+    assert not (tmp_path / "run" / "state.json").exists()
+    assert run(Unjudged(updates=19), data, tmp_path / "short"), "it is not validated at all"
 
 
 def test_players_move_their_own_networks_in_turn(data: Path, tmp_path: Path) -> None:

@@ -104,7 +104,25 @@ def test_a_shipped_model_of_that_name_counts(
 ) -> None:
     publishing.publish(run, name=NAME, version="3.2.1", models=tmp_path / "shipped")
     monkeypatch.setattr(registry, "SHIPPED", tmp_path / "shipped")
+    with pytest.raises(UsageError, match="published already"):
+        publish(run, tmp_path / "models", "3.2.1")
     assert publish(run, tmp_path / "models") == "3.2.2"
+
+
+def test_a_shipped_model_stays_in_use_and_one_can_go_back_to_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, models = tmp_path / "shipped", tmp_path / "models"
+    card, _ = publishing.publish(run, name=NAME, version="3.2.1", models=shipped)
+    monkeypatch.setattr(registry, "SHIPPED", shipped)
+    shelf = Registry([shipped, models])
+    _, used = publishing.publish(run, name=NAME, models=models)
+    assert not used
+    assert shelf.card(NAME) == card
+    _, used = publishing.publish(run, name=NAME, default=True, models=models)
+    assert (used, shelf.card(NAME).version) == (True, "3.2.3")
+    publishing.use(NAME, "3.2.1", models=models)
+    assert shelf.load(NAME).card == card
 
 
 @pytest.mark.parametrize("name", ["", "Knee", "knee_mr", "../knee", "knee/mr", ".knee", "knee--mr"])
@@ -134,6 +152,11 @@ def test_an_unfinished_run_is_refused(run: Path, models: Path, tmp_path: Path) -
     (copy / "done.json").unlink()
     with pytest.raises(UsageError, match="not finished"):
         publish(copy, models)
+
+
+def test_a_folder_without_a_run_is_said_to_be_one(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no run in this folder"):
+        publishing.publish(tmp_path / "nothere", name=NAME, models=models)
 
 
 def test_damaged_weights_are_refused_and_leave_nothing(run: Path, models: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from medgan_core.engine import Session
 from medgan_core.errors import CancelledError, InputError, UsageError
 from medgan_core.monitor import Progress
 from medgan_core.registry import Registry
-from medgan_core.training import publishing, tuning
+from medgan_core.training import RECIPES, folder, publishing, tuning
 from medgan_core.training.cohort import Cohort
 from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.denoise import Denoise
@@ -71,6 +71,10 @@ def test_what_is_better_comes_into_use_and_one_can_go_back(
     assert made.card.figures[0].baseline.startswith("1.0.0 ")
     assert made.card.data[-1].patients == 2, "the third was held back"
     assert made.card.training.updates == 60
+    run, shelf = tmp_path / "run", tmp_path / "shelf"
+    by_hand, _ = publishing.publish(run, name="by-hand", models=shelf)
+    assert (by_hand.data, by_hand.figures) == (made.card.data, ())
+    assert folder.rebuilt(run, RECIPES).name == made.card.training.recipe
     fractions = [step.fraction for step in steps]
     assert fractions == sorted(fractions)
     assert {step.stage.split()[0] for step in steps} == {"measuring", "training"}
@@ -138,8 +142,8 @@ def test_a_shipped_model_can_be_gone_back_to(
     session: Session, single: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped, models = tmp_path / "shipped", tmp_path / "own"
-    for folder in (shipped, models):
-        folder.mkdir()
+    for place in (shipped, models):
+        place.mkdir()
     session.registry.folder("site-denoise").rename(shipped / "site-denoise")
     monkeypatch.setattr(registry, "SHIPPED", shipped)
     server = Session("cpu", registry=Registry([shipped, models]))

@@ -8,14 +8,18 @@ from typer.testing import CliRunner
 
 from medgan_core import cli
 from medgan_core.errors import UsageError
-from medgan_core.training import folder, loop
+from medgan_core.training import RECIPES, folder, loop
 from medgan_core.training.finished import Finished
 from medgan_core.training.recipes.ae import AE
 from medgan_core.training.recipes.crops import crop_images
 from medgan_core.training.recipes.reconstruction import JUDGED
+from medgan_core.training.recipes.suggesting import Suggesting
 from medgan_core.training.validating import validate
+from tests.brains import write_heads
 from tests.core.training.tiny import TABLE, Tiny, finished
 from tests.crops import write_crops
+
+SUGGESTING = [name for name, recipe in RECIPES.items() if issubclass(recipe, Suggesting)]
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +65,16 @@ def test_the_command_prints_it_and_a_run_has_no_split(run: Path, data: Path) -> 
 def test_samples_without_an_end_are_looked_at_once(data: Path, tmp_path: Path) -> None:
     place = finished(Tiny(), data, tmp_path / "tiny")
     assert validate(place, data=data, device="cpu", recipes=TABLE).windows == 1
+
+
+@pytest.mark.parametrize("name", SUGGESTING)
+def test_a_suggestion_is_judged_on_all_samples_at_once(name: str, data: Path, tmp_path: Path) -> None:
+    if name != "hippocampus-suggest":
+        data = write_heads(tmp_path)
+    recipe = RECIPES[name](updates=1, batch=1, validate_every=1, widths=(8, 8), slices=3)  # type: ignore[call-arg]
+    place = finished(recipe, data, tmp_path / "run")
+    found = validate(place, data=data, device="cpu")
+    (line,) = folder.metrics(place, "validation")
+    assert (found.windows, found.samples) == (1, line["cases"])
+    assert found.numbers["dice"] == pytest.approx(line["dice"], abs=1e-3)
+    assert not found.spread

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medgan_core.data.samples import Samples
+from medgan_core.errors import UsageError
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
@@ -77,6 +78,19 @@ class Collapsing(Line):
         """The diversity of the update."""
         alike = 0.2 if 10 <= moment.step <= 20 else 0.9
         return Findings({"loss": 1.0, "diversity": alike, "diversity_real": 0.1})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unjudged(Line):
+    """Has nobody to validate on."""
+
+    name: ClassVar[str] = "unjudged"
+
+    def samples(self, data: Path, *, validation: bool) -> Samples:
+        """Points to train on alone."""
+        if validation:
+            raise UsageError("Nobody is there to validate on")
+        return Numbers()
 
 
 @dataclass(frozen=True, kw_only=True)
