@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ Batch = dict[str, Tensor]
 Logs = Mapping[str, float | Tensor]
 
 _VALIDATION_BATCHES = 6
+_ABOVE_0 = ("updates", "batch", "size", "validate_every")
+_FROM_0 = ("seed", "lr", "warmup", "clip", "ema", "patience", "rollbacks")
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,8 @@ def configure(cls: type[R], settings: Mapping[str, str]) -> R:
     """A recipe with some settings given as text (``key=value`` on the command line).
 
     Raises:
-        UsageError: on an unknown key or a value that does not fit its type.
+        UsageError: on an unknown key, a value that does not fit its type, or one that nothing can be trained
+            with.
     """
     hints = get_type_hints(cls)
     fields = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
@@ -216,7 +220,22 @@ def configure(cls: type[R], settings: Mapping[str, str]) -> R:
                 got=text,
                 action="correct --set",
             ) from error
+        _require_sense(key, values[key])
     return cls(**values)
+
+
+def _require_sense(key: str, value: Any) -> None:
+    """Refuse a number with which nothing can be trained."""
+    numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if isinstance(n, int | float)]
+    least = "above 0" if key in _ABOVE_0 else "0 or more" if key in _FROM_0 else "of any sign"
+    wrong = (key in _ABOVE_0 and min(numbers) <= 0) or (key in _FROM_0 and min(numbers) < 0)
+    if wrong or not all(map(math.isfinite, numbers)):
+        raise UsageError(
+            f"The setting {key!r} is not valid",
+            expected=f"a finite number, {least}",
+            got=str(value),
+            action="correct the setting, or leave it out",
+        )
 
 
 def _convert(hint: Any, text: str) -> Any:

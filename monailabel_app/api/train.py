@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +14,6 @@ from medgan_core.card import ModelCard
 from medgan_core.errors import UsageError
 from medgan_core.training import RECIPES, publishing, train
 from medgan_core.training.cohort import Cohort
-from medgan_core.training.recipe import Recipe, configure
 from medgan_core.training.tuning import recipe_of
 from monailabel_app.access import Client, client_of
 from monailabel_app.api.schemas import PROBLEMS
@@ -30,8 +27,6 @@ from monailabel_app.service import Service, service_of
 router = APIRouter(prefix="/train", tags=["Train"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
 Asker = Annotated[Client, Depends(client_of)]
-_ABOVE_0 = ("updates", "batch", "lr", "size", "validate_every")
-_FROM_0 = ("seed", "warmup", "clip", "ema", "patience", "rollbacks")
 
 
 class TrainingRequest(BaseModel):
@@ -99,7 +94,6 @@ def _work(service: Service, name: str, params: dict[str, Any], out: Path) -> Tra
         )
     data = _data(service, asked.data)
     train(name, data=data, out=out, settings=_texts(asked.settings), dry_run=True, preset="cpu")
-    _require_sense(configure(RECIPES[name], _texts(asked.settings)), asked.settings)
     return Training(
         model=name,
         settings=_texts(asked.settings),
@@ -118,7 +112,7 @@ def _tuning(service: Service, card: ModelCard, asked: TrainingRequest, out: Path
             action="leave max_minutes out",
         )
     settings = _texts(asked.settings)
-    _require_sense(recipe_of(card, settings, gpu=False), settings)
+    recipe_of(card, settings, gpu=False)
     publishing.check(card.name, models=service.options.models[-1])
     data, base = _data(service, asked.data), Path(service.options.studies).resolve()
     cohort = Cohort.of(data, card, _finals(service) if data == base else None)
@@ -138,22 +132,6 @@ def _tuning(service: Service, card: ModelCard, asked: TrainingRequest, out: Path
         default=asked.default,
         left_out=cohort.left_out,
     )
-
-
-def _require_sense(recipe: Recipe, given: Iterable[str]) -> None:
-    """Refuse numbers among the given settings with which nothing can be trained."""
-    for key in given:
-        value = getattr(recipe, key)
-        numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if isinstance(n, int | float)]
-        least = "above 0" if key in _ABOVE_0 else "0 or more" if key in _FROM_0 else "of any sign"
-        wrong = (key in _ABOVE_0 and min(numbers) <= 0) or (key in _FROM_0 and min(numbers) < 0)
-        if wrong or not all(map(math.isfinite, numbers)):
-            raise UsageError(
-                f"The setting {key!r} is not valid",
-                expected=f"a finite number, {least}",
-                got=str(value),
-                action="correct the setting, or leave it out",
-            )
 
 
 def _finals(service: Service) -> dict[str, Path]:

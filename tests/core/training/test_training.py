@@ -123,7 +123,13 @@ def test_fine_tuning_starts_from_the_earlier_model(data: Path, tmp_path: Path) -
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("settings", [{"colour": "1"}, {"batch": "many"}, {"lr": "fast"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"colour": "1"}, {"batch": "many"}, {"lr": "fast"}),
+        *({"lr": "nan"}, {"lr": "-1"}, {"batch": "0"}, {"updates": "-5"}, {"seed": "-1"}, {"ema": "inf"}),
+    ],
+)
 def test_a_wrong_setting_is_refused(settings: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         configure(Translate, settings)

@@ -104,7 +104,7 @@ def test_a_run_is_published_with_figures_and_intervals_and_applied(
 ) -> None:
     line = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])
     assert line["cases"] == 3
-    card, _ = publishing.publish(trained, name=NAME, models=tmp_path)
+    card, _ = publishing.publish(trained, name=NAME, models=tmp_path, default=True)
     assert card.volume_calibration == (line["factor_1"], line["factor_2"])
     assert [f.name for f in card.figures] == [f"Dice, {part.name}" for part in PARTS]
     assert all(f.n == 3 for f in card.figures)
@@ -121,7 +121,7 @@ def test_a_run_is_published_with_figures_and_intervals_and_applied(
 def test_evaluation_tells_dice_and_volumes_of_patients_left_out(
     trained: Path, data: Path, tmp_path: Path
 ) -> None:
-    publishing.publish(trained, name=NAME, models=tmp_path)
+    publishing.publish(trained, name=NAME, models=tmp_path, default=True)
     rows = evaluate(NAME, data=data, registry=Registry([tmp_path])).rows
     assert [row["patient"] for row in rows] == ["crops/c5", "crops/c6", "crops/c7"]
     truth = io.read(data / "c5-labels.nii.gz").data

@@ -37,7 +37,8 @@ def test_what_is_published_draws_what_the_run_draws(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         judge_few(patch)
         run(RECIPE, data, tmp_path / "run")
-        publishing.publish(tmp_path / "run", name="hippocampus-synthesize", models=tmp_path / "models")
+        models = tmp_path / "models"
+        publishing.publish(tmp_path / "run", name="hippocampus-synthesize", models=models, default=True)
         finished = Finished.open(tmp_path / "run", device="cpu")
     session = Session("cpu", registry=Registry([SHIPPED, tmp_path / "models"]))
     outcome = apply(session, "hippocampus-synthesize", {}, RunOptions(count=2))

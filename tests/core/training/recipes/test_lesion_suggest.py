@@ -27,7 +27,8 @@ def test_simulated_heads_first_then_patients(data: Path, tmp_path: Path) -> None
     assert loop.train(adapted, data=data, out=tmp_path / "second", command="none", workers=0)
     (found,) = folder.metrics(tmp_path / "second", "validation")
     assert found["cases"] == 8
-    card, _ = publishing.publish(tmp_path / "second", name=RECIPE.name, models=tmp_path / "models")
+    models = tmp_path / "models"
+    card, _ = publishing.publish(tmp_path / "second", name=RECIPE.name, models=models, default=True)
     assert Registry([tmp_path / "models"]).card(RECIPE.name) == card
     assert card.completes_with == "brain-mr-translate"
     assert [port.key for port in card.inputs if port.required] == ["FLAIR"]
