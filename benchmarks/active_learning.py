@@ -34,7 +34,7 @@ from medgan_core.training.finished import Finished
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 
 ROUNDS = (4, 8, 16, 32)
-"""Labelled crops in each round; the first are drawn at random, more than the last bring no more Dice."""
+"""Labelled crops in each round; the first are drawn at random."""
 
 SEEDS = (0, 1, 2)
 PROTOCOL = 3
