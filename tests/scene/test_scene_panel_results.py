@@ -67,14 +67,14 @@ def test_a_case_that_is_in_the_scene_is_not_loaded_again(panel, headless, tmp_pa
     started = scripted(panel.annotation._chore)
     for _ in range(2):
         panel.ui.nextButton.click()
-        started[-1].done(image="c0", file=path)
+        started[-1].done(image="c0", file=path, sha256="0")
     assert [node.GetName() for node in panel.logic.nodes.volumes()] == ["c0"]
     (case,) = panel.logic.nodes.volumes()
     drawing = drawn_on(headless, case, [])
     panel.annotation.choose(drawing)
     for name, left in (("c0", drawing), ("c1", None)):
         panel.ui.nextButton.click()
-        started[-1].done(image=name, file=path)
+        started[-1].done(image=name, file=path, sha256="0")
         assert panel.annotation.selector.currentNode() is left
 
 
