@@ -25,7 +25,6 @@ from medgan_core.suitability import gate_rows
 from medgan_core.training.recipes.brain_data import adult_brain
 
 NAME = "brain-mr-gate"
-_HEADS = ("head", "brain")
 _DOMAIN = adult_brain(anatomy="head or brain")
 
 
@@ -33,7 +32,7 @@ def judge(data: Path, gate: nn.Module) -> list[Figure]:
     """A figure for heads of which none is refused, and one for the rest, of which all should be."""
     let_in: dict[bool, dict[str, list[float]]] = {True: defaultdict(list), False: defaultdict(list)}
     for study in Manifest.load(data).studies:
-        head = study.coverage in _HEADS
+        head = study.of_head
         for key, path in study.images.items():
             if study.split == "val" and (key in CONTRASTS or not head):
                 rows = gate_rows(_DOMAIN, {key: io.read(path)}, gate)

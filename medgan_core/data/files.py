@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _HU_AIR = -500
 """An image with values below this is taken for a CT in HU: MR magnitudes are not negative."""
 
-_CROPPED = ("head", "brain")
 _MOST = 32767
 
 
@@ -148,7 +147,7 @@ def _add_group(case: Case, images: dict[str, Volume], labels: dict[str, Volume],
     free = bool(ct) or not images  # HU and bare label maps stay as they are
     settings = Preprocess(
         in_plane_mm=None if free else storage.in_plane_mm,
-        crop_margin_mm=storage.margin_mm if not free and case.study.coverage in _CROPPED else None,
+        crop_margin_mm=storage.margin_mm if not free and case.study.of_head else None,
     )
     # A group of labels alone is placed by its first map; its scale is of no use.
     arrays, placement = forward(settings, list((images or labels).values()))

@@ -15,7 +15,6 @@ from medgan_core.data.study import Study
 from medgan_core.preprocess import Preprocess, forward
 
 _ISOTROPIC = 1.3
-_COVERAGE = ("head", "brain")
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,9 @@ def heads(data: Manifest | TrainingSet, *, without: Collection[str] = ()) -> lis
 
 def shows_head(study: Study) -> bool:
     """Whether a study is one of the head or brain, with at least two contrasts."""
-    return study.coverage in _COVERAGE and len(set(study.images) & set(CONTRASTS)) >= 2
+    return study.of_head and len(set(study.images) & set(CONTRASTS)) >= 2
 
 
 def shows_one_image(study: Study) -> bool:
     """Whether a study is one of the head or brain, with at least one magnitude image of whatever contrast."""
-    return study.coverage in _COVERAGE and bool(study.magnitudes)
+    return study.of_head and bool(study.magnitudes)

@@ -12,6 +12,7 @@ from medgan_core.errors import InputError, UsageError
 SPLITS = ("train", "val", "test")
 _STANDARD = {"T1pre": "T1", "mask": "lesion"}
 _NO_MAGNITUDE = {"ct", "pet", "suv", "adc", "fa", "md", "cbf", "cbv", "t1map", "t2map"}
+_HEAD = ("head", "brain")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "coverage", self.coverage or "head")
+
+    @property
+    def of_head(self) -> bool:
+        """Whether it is of the head, or of the brain without the rest of it."""
+        return self.coverage in _HEAD
 
     @property
     def magnitudes(self) -> tuple[str, ...]:

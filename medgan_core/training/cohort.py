@@ -19,7 +19,6 @@ from medgan_core.data.study import Study
 from medgan_core.errors import InputError, UsageError
 from medgan_core.whole_files import replacing
 
-_COVERAGE = ("head", "brain")
 _HELD_BACK = 0.2
 _MOST = {"train": 48, "val": 12}
 _MANIFESTS = ("manifest.csv", "manifest.json")
@@ -68,7 +67,7 @@ class Cohort:
         suggests = card.task == "suggest"
         apart = suggests and len(card.inputs) == 1
         studies = _studies(folder, apart=apart)
-        found = [s for s in studies if s.split != "test" and (suggests or s.coverage in _COVERAGE)]
+        found = [s for s in studies if s.split != "test" and (suggests or s.of_head)]
         finals = (_finals(folder) if submitted is None else submitted) if suggests else {}
         if suggests:
             named = [case for s in found for case in _labelled(s, card, folder, finals)]

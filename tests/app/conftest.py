@@ -23,6 +23,8 @@ from medgan_core import io
 from medgan_core.registry import Registry, save
 from medgan_core.training.recipes.denoise import Denoise
 from medgan_core.volume import Geometry, Volume
+from monailabel_app.jobs.store import Store
+from tests.app.gates import Gate
 from tests.models import TRAINING, toy_denoise, toy_translate
 
 ROOT = Path(__file__).parents[2]
@@ -266,3 +268,13 @@ def _no_jobs_left(request: pytest.FixtureRequest) -> Iterator[None]:
         running: Server = request.getfixturevalue("server")
         for job in running.get("/jobs").json()["jobs"]:
             running.delete(f"/jobs/{job['id']}")
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)

@@ -20,16 +20,6 @@ from monailabel_app.problems import (
 from tests.app.gates import Gate, job
 
 
-@pytest.fixture
-def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
-
-
 def test_finished_jobs_expire_with_their_files(store: Store) -> None:
     old = job(store, "old", state="done", finished=datetime.now(UTC) - timedelta(hours=2))
     new = job(store, "new", state="done", finished=datetime.now(UTC))

@@ -30,7 +30,6 @@ from medgan_core.training.recipes.sources import generators, head_maps
 
 _FINE_MM = 4
 _MOST_OTHERS = 60
-_BRAIN_COVERAGE = ("head", "brain")
 Small = NDArray[np.float32]
 
 
@@ -62,7 +61,7 @@ class Gate(Supervised):
         heads: list[tuple[Small, int]] = []
         others: list[Small] = []
         for study in chosen:
-            brain = study.coverage in _BRAIN_COVERAGE
+            brain = study.of_head
             wanted = [key for key in study.images if key in CONTRASTS or not brain]
             if not wanted or (not brain and len(others) >= _MOST_OTHERS):
                 continue
