@@ -137,8 +137,9 @@ def tried(found: Found) -> Table | None:
 
 
 def verdict(found: Found) -> str:
-    """Whether what was hoped for came true, in sentences."""
-    return " ".join([*_of_pairs(found), *_of_room(found), *_of_pairs_alone(found), *_of_what_won(found)])
+    """Whether what was hoped for came true, in a list of sentences."""
+    said = [*_of_pairs(found), *_of_room(found), *_of_pairs_alone(found), *_of_what_won(found)]
+    return "\n".join(f"- {sentence}" for sentence in said)
 
 
 def _of_pairs(found: Found) -> Iterator[str]:
@@ -176,14 +177,18 @@ def _of_pairs_alone(found: Found) -> Iterator[str]:
 
 
 def _of_what_won(found: Found) -> Iterator[str]:
-    all_of_them = [(arm, n, paired(found, n, arm.name)) for arm in MAIN for n in LABELLED]
-    better = [f"{arm.title} with {_labels(n)}" for arm, n, one in all_of_them if one and one.low > 0]
+    few, full = LABELLED[0], 0
+    compared = [(arm, n, paired(found, n, arm.name)) for arm in MAIN for n in LABELLED]
+    compared += [(arm, few, paired(found, few, arm.name, arm.baseline)) for arm in TRIED]
+    there = [(arm, n, one) for arm, n, one in compared if one]
+    better = [(arm, n, one) for arm, n, one in there if one.low > 0]
     if better:
-        yield f"Above (b) by more than the interval: {', '.join(better)}."
-    elif any(one for _, _, one in all_of_them):
+        named = [f"{a.title}, {_labels(n)}{', one seed' if one.seeds == 1 else ''}" for a, n, one in better]
+        yield f"Above (b) by more than the interval: {'; '.join(named)}."
+    if any(n == full for _, n, _ in there) and not any(n == full for _, n, _ in better):
         yield (
-            "Nothing is above (b) by more than its interval, so the shipped `hippocampus-suggest` is trained "
-            "with (b)."
+            f"With {_labels(full)}, from which the shipped `hippocampus-suggest` learns, nothing is above "
+            "(b) by more than its interval, so it is trained with (b)."
         )
 
 

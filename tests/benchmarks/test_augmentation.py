@@ -213,14 +213,24 @@ def test_the_page_says_whether_the_aims_are_reached(tmp_path: Path) -> None:
     assert "All real crops in place of those 8 change the Dice of (b) by +0.050." in text
     assert "88% of the Dice of all real ones; this does not reach" in text
     assert "less than 8 real crops give with (b): 0.755 instead of 0.805." in text
-    assert "Above (b) by more than the interval: (c) b + generated pairs with 8 labels" in text
+    assert "Above (b) by more than the interval: (c) b + generated pairs, 8 labels; " in text
     assert (tmp_path / "augmentation.png").stat().st_size > 5000
 
 
 def test_where_generated_pairs_lower_the_dice_the_page_says_so() -> None:
-    def cells_of(arm: str, value: float) -> dict[Cell, page.Dices]:
-        return {Cell(8, named(arm), seed): {"1": [value, value + 0.02]} for seed in (0, 1)}
-
-    said = page.verdict(cells_of(STRONG, 0.8) | cells_of("pairs", 0.79))
+    said = page.verdict(_cells_of(STRONG, 0.8) | _cells_of("pairs", 0.79))
     assert "the same crops lower Dice: -0.010" in said
-    assert said.endswith("so the shipped `hippocampus-suggest` is trained with (b).")
+    assert "shipped" not in said, "it learns from all labels, of which nothing is known yet"
+    said = page.verdict(_cells_of(STRONG, 0.8, labelled=0) | _cells_of("pairs", 0.79, labelled=0))
+    assert said.endswith("so it is trained with (b).")
+
+
+def test_what_was_tried_once_and_won_is_named() -> None:
+    said = page.verdict(_cells_of(STRONG, 0.8) | _cells_of("registered", 0.82, seeds=(0,)))
+    assert "registered to unlabelled images, 8 labels, one seed." in said
+
+
+def _cells_of(
+    arm: str, value: float, *, labelled: int = 8, seeds: tuple[int, ...] = (0, 1)
+) -> dict[Cell, page.Dices]:
+    return {Cell(labelled, named(arm), seed): {"1": [value, value + 0.02]} for seed in seeds}
