@@ -83,19 +83,7 @@ TRIED: tuple[Arm, ...] = (
     ),
     Arm(name="mix-25", title="a quarter generated", drawing=PLAIN, mix=0.25),
     Arm(name="mix-75", title="three quarters generated", drawing=PLAIN, mix=0.75),
-    Arm(
-        name="alone-unlabelled",
-        title="generated pairs alone, also from unlabelled images",
-        drawing=PLAIN,
-        mix=1.0,
-        unlabelled=True,
-    ),
     Arm(name="curriculum", title="(d) first, then (b) from its weights", begin="alone"),
-    Arm(
-        name="curriculum-unlabelled",
-        title="(d) also from unlabelled images first, then (b) from its weights",
-        begin="alone-unlabelled",
-    ),
     Arm(
         name="registered",
         title="no GAN: b + labelled crops registered to unlabelled images",
