@@ -177,9 +177,8 @@ def _of_pairs_alone(found: Found) -> Iterator[str]:
 
 
 def _of_what_won(found: Found) -> Iterator[str]:
-    few, full = LABELLED[0], 0
-    compared = [(arm, n, paired(found, n, arm.name)) for arm in MAIN for n in LABELLED]
-    compared += [(arm, few, paired(found, few, arm.name, arm.baseline)) for arm in TRIED]
+    full = 0
+    compared = [(a, n, paired(found, n, a.name, a.baseline)) for a in (*MAIN, *TRIED) for n in LABELLED]
     there = [(arm, n, one) for arm, n, one in compared if one]
     better = [(arm, n, one) for arm, n, one in there if one.low > 0]
     if better:
