@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.augmentation.bench import GENERATOR_UPDATES, UPDATES
 from benchmarks.augmentation.drawing import Drawing
 from benchmarks.augmentation.plan import LABELLED, MAIN, STRONG, TRIED, Cell
+from benchmarks.gains import Gain, gain, patients, shared
 from benchmarks.suggesting import Dices, mean_dice
 from benchmarks.systems.per_patient import spread
 from benchmarks.systems.section import Table
 
 WANTED_GAIN, WANTED_SHARE = 0.02, 0.9
-_DRAWN = 2000
 Found = Mapping[Cell, Dices]
 
 HEAD = f"""\
@@ -38,8 +34,7 @@ All segmentations make {UPDATES} updates, curricula and those named longer twice
 
     python -m benchmarks.augmentation --data DATA --runs runs/augmentation
 
-The Dice of every patient in every cell lies in benchmarks/figures/augmentation.
-"""
+The Dice of every patient in every cell lies in benchmarks/figures/augmentation."""
 
 GAINS = """\
 Differences to (b): mean; 95 % interval over patients and seeds, both drawn with replacement; p of Wilcoxon's
@@ -47,58 +42,9 @@ signed-rank test over patients, each the mean over the seeds. The test knows not
 would give, so a small p beside an interval that holds 0 says little."""
 
 
-@dataclass(frozen=True)
-class Gain:
-    """How an arm differs from another one, over patients and seeds.
-
-    Args:
-        mean: difference of the Dice.
-        low: end of its 95 % interval over patients and seeds drawn with replacement.
-        high: end of it.
-        p: of Wilcoxon's signed-rank test over patients, two-sided.
-        seeds: how many.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p: float
-    seeds: int
-
-    def __str__(self) -> str:
-        interval = f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
-        return interval if self.seeds == 1 else f"{interval}, p = {self.p:.2g}"
-
-
-def patients(dices: Sequence[Dices]) -> NDArray[np.float64]:
-    """(seeds, n) Dice of each patient, mean over labels."""
-    return np.asarray([np.mean(list(one.values()), axis=0) for one in dices])
-
-
-def gain(mine: Sequence[Dices], others: Sequence[Dices]) -> Gain:
-    """Paired over seeds and patients."""
-    from scipy.stats import wilcoxon
-
-    difference = patients(mine) - patients(others)
-    seeds, count = difference.shape
-    rng = np.random.default_rng(0)
-    rows, columns = (rng.integers(n, size=(_DRAWN, n)) for n in (seeds, count))
-    drawn = difference[rows[:, :, None], columns[:, None, :]].mean(axis=(1, 2))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    of_patients = difference.mean(axis=0)
-    p = float(wilcoxon(of_patients).pvalue) if np.any(of_patients) else 1.0
-    return Gain(float(difference.mean()), float(low), float(high), p, seeds)
-
-
 def of(found: Found, labelled: int, arm: str) -> dict[int, Dices]:
     """The cells of an arm that are there, by seed."""
     return {c.seed: dices for c, dices in found.items() if (c.labelled, c.arm.name) == (labelled, arm)}
-
-
-def shared(one: Mapping[int, Dices], other: Mapping[int, Dices]) -> tuple[list[Dices], list[Dices]]:
-    """Those of the seeds that both have, in the same order."""
-    both = sorted(set(one) & set(other))
-    return [one[seed] for seed in both], [other[seed] for seed in both]
 
 
 def paired(found: Found, labelled: int, arm: str, baseline: str = STRONG) -> Gain | None:

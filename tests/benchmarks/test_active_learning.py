@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.active_learning import WAYS, Bench, Way, page
+from benchmarks.active_learning import page
+from benchmarks.active_learning.bench import WAYS, Bench, Curves, Way
 from benchmarks.labelled_sets import cases, first_labelled
 from medgan_core.training.finished import Finished
 from tests.crops import write_crops
@@ -51,9 +52,41 @@ def test_an_ensemble_is_of_networks_that_began_apart(bench: Bench) -> None:
     assert not any(torch.allclose(heads[a], heads[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
+def curves(later: dict[str, float], *, seeds: int = 3) -> Curves:
+    """Eight patients at 0.6 in the first round, and what each strategy makes of it in the second."""
+    noise = [0.01 * patient for patient in range(8)]
+    first = {label: [0.6 + n for n in noise] for label in "12"}
+    return {
+        (way, seed): [first, {label: [dice + (1 + 0.1 * seed) * n for n in noise] for label in "12"}]
+        for way, dice in later.items()
+        for seed in range(seeds)
+    }
+
+
 def test_the_page_has_a_row_for_each_strategy(tmp_path: Path) -> None:
-    dices = [{"1": [0.5, 0.6], "2": [0.7, 0.8]}, {"1": [0.6, 0.7], "2": [0.8, 0.9]}]
-    page({(way.name, seed): dices for way in WAYS for seed in (0, 1)}, (8, 16), tmp_path)
+    page.write(curves({way.name: 0.7 for way in WAYS}, seeds=2), (8, 16), tmp_path, updates=1500)
     text = (tmp_path / "active_learning.md").read_text(encoding="utf-8")
-    assert all(f"| {way.name} | 2 | 0.650 ± 0.000 | 0.750 ± 0.000 |" in text for way in WAYS)
+    assert all(f"| {way.name} | 2 | 0.635 ± 0.000 | 0.737 ± 0.002 |" in text for way in WAYS)
+    assert "on the 8 val patients" in text
     assert (tmp_path / "active_learning.png").stat().st_size > 5000
+
+
+def test_the_page_says_which_strategies_are_better_than_chance() -> None:
+    found = curves({"random": 0.7, "epistemic": 0.72, "epistemic-ensemble": 0.7, "diversity": 0.69})
+    assert page.verdict(found, (8, 16)).splitlines() == [
+        "- epistemic, against random crops: better with 16 labels (+0.020).",
+        "- epistemic-ensemble, against random crops: no different in any round.",
+        "- diversity, against random crops: worse with 16 labels (-0.010).",
+    ]
+    assert [row[0] for row in page.gains(found, (8, 16)).rows] == [
+        "epistemic",
+        "epistemic-ensemble",
+        "diversity",
+    ]
+
+
+def test_strategies_are_compared_over_the_seeds_that_both_have() -> None:
+    found = curves({"random": 0.7, "epistemic": 0.72})
+    del found["random", 1]
+    assert [one.seeds for one in page.above_chance(found, "epistemic")] == [2]
+    assert page.above_chance(found, "diversity") == []

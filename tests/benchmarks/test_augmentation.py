@@ -14,6 +14,7 @@ from benchmarks.augmentation.deformation import Deformed, pair, warped
 from benchmarks.augmentation.drawing import Drawing, write
 from benchmarks.augmentation.plan import LABELLED, STRONG, Arm, Cell, cells, named
 from benchmarks.augmentation.registration import Registered
+from benchmarks.gains import gain
 from benchmarks.labelled_sets import cases, first_labelled
 from medgan_core.data.generated import GeneratedImages
 from medgan_core.errors import UsageError
@@ -157,11 +158,11 @@ def test_a_gain_is_paired_over_patients() -> None:
     level = rng.uniform(0.5, 0.9, 20)
     low = [{"1": level.tolist(), "2": level.tolist()}]
     high = [{"1": (level + 0.03 + rng.normal(0, 0.005, 20)).tolist(), "2": (level + 0.03).tolist()}]
-    found = page.gain(high, low)
+    found = gain(high, low)
     assert found.low < found.mean < found.high
     assert found.mean == pytest.approx(0.03, abs=0.005)
     assert found.p < 1e-4, "far below the spread between patients, yet plain when paired"
-    none = page.gain(low, low)
+    none = gain(low, low)
     assert (none.mean, none.p) == (0.0, 1.0)
 
 
@@ -171,7 +172,7 @@ def test_seeds_that_disagree_widen_the_interval_of_a_gain() -> None:
         [{"1": (level + shift).tolist()} for shift in shifts]
         for shifts in ((0.0, 0.0, 0.0), (0.02, 0.02, 0.02), (-0.03, 0.02, 0.07))
     )
-    steady, shaky = page.gain(same, low), page.gain(apart, low)
+    steady, shaky = gain(same, low), gain(apart, low)
     assert steady.mean == pytest.approx(shaky.mean) == pytest.approx(0.02)
     assert steady.low > 0 > shaky.low
     assert steady.seeds == 3

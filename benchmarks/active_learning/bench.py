@@ -1,34 +1,23 @@
-"""Simulated annotation: Dice against the number of labelled crops, by the strategy that chose them.
-
-    python -m benchmarks.active_learning --data DATA --runs runs/active_learning
+"""The rounds of a simulated annotation.
 
 A first network learns from a few crops drawn at random. Then a strategy of `medgan_core.active` says which
 crops to label next, from what the network says of the unlabelled ones, and a new network learns from all
-that are labelled. Seeds need nothing of each other and may be run side by side (``--seeds N``). The Dice of
-every patient in every round is kept in ``--figures``, which the repository holds: what is there is not
-trained again, and ``--page`` writes the page from what is there.
+that are labelled.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.kept import kept, read
 from benchmarks.labelled_sets import cases, first_labelled, write
-from benchmarks.suggesting import SMALL, UPDATES, Dices, judged, mean_dice, suggested, trained
-from benchmarks.systems.per_patient import spread
-from benchmarks.systems.section import Table
+from benchmarks.suggesting import SMALL, UPDATES, Dices, judged, suggested, trained
 from medgan_core.active import Pool, at_random, disagreement, order
 from medgan_core.training.finished import Finished
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
@@ -62,27 +51,6 @@ WAYS = (
     Way(name="epistemic-ensemble", strategy="epistemic", networks=3),
     Way(name="diversity", strategy="diversity"),
 )
-
-HEAD = """\
-# Which crops to label first
-
-Simulated annotation of hippocampus crops: {first} crops drawn at random are labelled, then a strategy chooses
-the next ones from what the network trained so far says of the others. Dice on the val patients, mean over
-them and both parts, ± the standard deviation over seeds. A seed has the same first crops for every strategy,
-and every network makes {updates} updates, however many crops are labelled.
-
-- random: any crops.
-- epistemic: the three views of a crop disagree most (mutual information). This is what the server does, which
-  has one network.
-- epistemic-ensemble: three networks trained from different random weights disagree most. The Dice is that of
-  the first of them.
-- diversity: the network's features are farthest from those of all labelled crops (greedy k-centre).
-
-    python -m benchmarks.active_learning --data DATA --runs runs/active_learning
-
-The Dice of every patient in every round lies in benchmarks/figures/active_learning.
-"""
-
 
 Curves = dict[tuple[str, int], list[Dices]]
 """Dice in every round by way and seed."""
@@ -202,73 +170,3 @@ def _disagreement(networks: Sequence[NDArray[np.float32]]) -> float:
     """Of the views of one network, or of several networks, each the mean over its views."""
     members = networks[0] if len(networks) == 1 else np.stack([views.mean(axis=0) for views in networks])
     return disagreement(members)
-
-
-def table(curves: Curves, rounds: Sequence[int]) -> Table:
-    """Dice by strategy and number of labels."""
-    rows = []
-    for way in WAYS:
-        mine = [curve for (name, _), curve in curves.items() if name == way.name]
-        if mine:
-            cells = [spread([mean_dice(c[n]) for c in mine], 3) for n in range(len(rounds))]
-            rows.append([way.name, str(len(mine)), *cells])
-    return Table(("strategy", "seeds", *(f"{n} labels" for n in rounds)), rows)
-
-
-def page(curves: Curves, rounds: Sequence[int], docs: Path, *, updates: int = UPDATES) -> None:
-    """docs/active_learning.md with its plot."""
-    docs.mkdir(parents=True, exist_ok=True)
-    plot(curves, rounds, docs / "active_learning.png")
-    picture = "![Dice against the number of labels](active_learning.png)"
-    text = "\n\n".join(
-        [HEAD.format(first=rounds[0], updates=updates), table(curves, rounds).markdown(), picture]
-    )
-    (docs / "active_learning.md").write_text(text + "\n", encoding="utf-8")
-
-
-def plot(curves: Curves, rounds: Sequence[int], file: Path) -> None:
-    """A line for each strategy, with the range of its seeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Any = figure.subplots()
-    for way in WAYS:
-        mine = [[mean_dice(d) for d in curve] for (name, _), curve in curves.items() if name == way.name]
-        if mine:
-            by_round = list(zip(*mine, strict=True))
-            line = axes.plot(rounds, [fmean(v) for v in by_round], marker="o", label=way.name)
-            low, high = [min(v) for v in by_round], [max(v) for v in by_round]
-            axes.fill_between(rounds, low, high, alpha=0.15, color=line[0].get_color())
-    axes.set_xlabel("labelled crops")
-    axes.set_ylabel("Dice, val patients")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(file, dpi=120)
-
-
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.active_learning")
-    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
-    parser.add_argument("--runs", type=Path, default=Path("runs/active_learning"))
-    parser.add_argument("--figures", type=Path, default=Path("benchmarks/figures/active_learning"))
-    parser.add_argument("--docs", type=Path, default=Path("docs"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--updates", type=int, default=UPDATES)
-    parser.add_argument("--page", action="store_true", help="write the page from what is there")
-    chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    bench = Bench(data=chosen.data, runs=chosen.runs, figures=chosen.figures, updates=chosen.updates)
-    if not chosen.page:
-        for seed, way in ((seed, way) for seed in chosen.seeds for way in WAYS):
-            begin = time.monotonic()
-            bench.curve(way, seed)
-            minutes = (time.monotonic() - begin) / 60
-            print(f"{way.name}, seed {seed}: {minutes:.1f} min", file=sys.stderr, flush=True)
-    page(bench.finished(), bench.rounds, chosen.docs, updates=chosen.updates)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Simulated annotation: Dice against the number of labelled crops, by the strategy that chose them."""
