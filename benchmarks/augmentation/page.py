@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.augmentation.bench import GENERATOR_UPDATES, UPDATES
 from benchmarks.augmentation.drawing import Drawing
 from benchmarks.augmentation.plan import LABELLED, MAIN, STRONG, TRIED, Cell
-from benchmarks.gains import Gain, gain, patients, shared
+from benchmarks.gains import HOW, Gain, gain, patients, shared
 from benchmarks.suggesting import Dices, mean_dice
 from benchmarks.systems.per_patient import spread
 from benchmarks.systems.section import Table
@@ -35,11 +35,6 @@ All segmentations make {UPDATES} updates, curricula and those named longer twice
     python -m benchmarks.augmentation --data DATA --runs runs/augmentation
 
 The Dice of every patient in every cell lies in benchmarks/figures/augmentation."""
-
-GAINS = """\
-Differences to (b): mean; 95 % interval over patients and seeds, both drawn with replacement; p of Wilcoxon's
-signed-rank test over patients, each the mean over the seeds. The test knows nothing of what another training
-would give, so a small p beside an interval that holds 0 says little."""
 
 
 def of(found: Found, labelled: int, arm: str) -> dict[int, Dices]:
@@ -142,7 +137,8 @@ def write(found: Found, docs: Path) -> None:
     docs.mkdir(parents=True, exist_ok=True)
     plot(found, docs / "augmentation.png")
     picture = "![Dice against the number of labels](augmentation.png)"
-    parts = [HEAD, verdict(found), table(found).markdown(), picture, GAINS, gains(found).markdown()]
+    parts = [HEAD, verdict(found), table(found).markdown(), picture]
+    parts += [f"Differences to (b): {HOW}", gains(found).markdown()]
     if found_tried := tried(found):
         parts += [_noise(found), found_tried.markdown()]
     (docs / "augmentation.md").write_text("\n\n".join(p for p in parts if p) + "\n", encoding="utf-8")

@@ -75,8 +75,9 @@ def test_the_page_says_which_strategies_are_better_than_chance() -> None:
     found = curves({"random": 0.7, "epistemic": 0.72, "epistemic-ensemble": 0.7, "diversity": 0.69})
     assert page.verdict(found, (8, 16)).splitlines() == [
         "- epistemic, against random crops: better with 16 labels (+0.020).",
-        "- epistemic-ensemble, against random crops: no different in any round.",
+        "- epistemic-ensemble, against random crops: no difference beyond the interval in any round.",
         "- diversity, against random crops: worse with 16 labels (-0.010).",
+        "- 16 random crops in place of 8 change Dice by +0.103.",
     ]
     assert [row[0] for row in page.gains(found, (8, 16)).rows] == [
         "epistemic",
@@ -90,3 +91,4 @@ def test_strategies_are_compared_over_the_seeds_that_both_have() -> None:
     del found["random", 1]
     assert [one.seeds for one in page.above_chance(found, "epistemic")] == [2]
     assert page.above_chance(found, "diversity") == []
+    assert page.verdict({}, (8, 16)) == ""
