@@ -73,10 +73,8 @@ def verdict(curves: Curves, rounds: Sequence[int]) -> str:
             _told("better", found, lambda one: one.low > 0),
             _told("worse", found, lambda one: one.high < 0),
         ]
-        differs = "; ".join(words for words in told if words)
-        said.append(
-            f"- {way.name}, against random crops: {differs or 'no difference beyond the interval in any round'}."
-        )
+        differs = "; ".join(words for words in told if words) or "no difference beyond the interval"
+        said.append(f"- {way.name}, against random crops: {differs}.")
     if of_chance := list(_by_seed(curves, CHANCE).values()):
         first, last = ([curve[n] for curve in of_chance] for n in (0, -1))
         more = gain(last, first).mean

@@ -75,7 +75,7 @@ def test_the_page_says_which_strategies_are_better_than_chance() -> None:
     found = curves({"random": 0.7, "epistemic": 0.72, "epistemic-ensemble": 0.7, "diversity": 0.69})
     assert page.verdict(found, (8, 16)).splitlines() == [
         "- epistemic, against random crops: better with 16 labels (+0.020).",
-        "- epistemic-ensemble, against random crops: no difference beyond the interval in any round.",
+        "- epistemic-ensemble, against random crops: no difference beyond the interval.",
         "- diversity, against random crops: worse with 16 labels (-0.010).",
         "- 16 random crops in place of 8 change Dice by +0.103.",
     ]
