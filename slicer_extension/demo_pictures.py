@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,16 @@ def labels_picture(scene: HeadlessScene, results: Results, path: Path) -> Path:
     """The input, every sample with its segmentation over it, and where a suggesting model is unsure."""
     images = [image if image is not None else results.source for image, _ in results.samples]
     drawn = [label_map(scene, segmentation) for _, segmentation in results.samples]
+    names = [segmentation.GetName() if segmentation else "" for _, segmentation in results.samples]
     panes = []
     for orientation in ORIENTATIONS:
         if results.source is not None and results.images:
             panes.append(Pane(results.source, orientation=orientation, caption=results.source.GetName()))
-        for image, labels in zip(images, drawn, strict=True):
-            caption = image.GetName()
-            panes.append(Pane(image, orientation=orientation, caption=caption))
+        for image, labels, name in zip(images, drawn, names, strict=True):
+            panes.append(Pane(image, orientation=orientation, caption=image.GetName()))
             if labels is not None:
-                panes.append(Pane(image, orientation=orientation, overlay=labels, overlay_opacity=0.5))
+                pane = Pane(image, orientation=orientation, caption=name)
+                panes.append(replace(pane, overlay=labels, overlay_opacity=0.5))
         if results.trust is not None:
             legend = (color_node(results.trust.GetScene()), trust_range(results.trust))
             title = results.trust_title
