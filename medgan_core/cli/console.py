@@ -101,7 +101,10 @@ def _time(seconds: float) -> str:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within this, the first Ctrl-C sets what the yielded function returns; the second stops at once."""
+    """Within this, the first Ctrl-C sets what the yielded function returns; the second stops at once.
+
+    SIGTERM, which schedulers end a job with, counts as Ctrl-C.
+    """
     asked = threading.Event()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
@@ -109,8 +112,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.set()
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -135,32 +135,32 @@ def evaluate(
 
         wanted = {"split": split, "truth": truth, "sets": sets}
         chosen: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
-        left_out: list[str] = []
         told: Any
         if out is not None:
             results.make_folder(out)
         if folder.is_run(Path(model)):
-            told, rows = _validated(Path(model), data, chosen, cancel)
+            told, rows, remarks = _validated(Path(model), data, chosen, cancel)
         else:
             from medgan_core import evaluation
 
             with following() as progress:
                 found = evaluation.evaluate(model, data=data, **chosen, progress=progress, cancel=cancel)
-            told, rows, left_out = dataclasses.asdict(found), found.rows, found.reasons
+            told, rows = dataclasses.asdict(found), found.rows
+            remarks = [f"Left out: {reason}" for reason in found.reasons]
         if out is not None:
             results.save(out / "evaluation.json", told)
         if as_json:
             print(json.dumps(told, indent=2))
             return
         print_rows(rows, empty="No patient in this split.")
-        for reason in left_out:
-            print(f"Left out: {reason}")
+        for remark in remarks:
+            print(remark)
 
 
 def _validated(
     run: Path, data: Path, chosen: Mapping[str, str], cancel: Callable[[], bool]
-) -> tuple[Any, list[dict[str, Any]]]:
-    """A run's own validation, as JSON types and as rows."""
+) -> tuple[Any, list[dict[str, Any]], list[str]]:
+    """A run's own validation, as JSON types, as rows, and what must be said of it."""
     from medgan_core.training.validating import validate
 
     if chosen:
@@ -173,7 +173,9 @@ def _validated(
         )
     with following() as progress:
         found = validate(run, data=data, progress=progress, cancel=cancel)
-    return dataclasses.asdict(found), [dict(row) for row in found.rows()]
+    known = len(found.trained_on)
+    too_good = f"The run had trained on {known} of these patients: the numbers are too good."
+    return dataclasses.asdict(found), [dict(row) for row in found.rows()], [too_good] if known else []
 
 
 def publish(

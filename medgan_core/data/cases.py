@@ -178,8 +178,13 @@ def _common_grid(study: Study, stored: dict[str, Stored]) -> Geometry:
         if not other.geometry.close_to(one.geometry, tolerance_mm=1e-2):
             raise InputError(
                 f"Images of study {study.patient} {study.visit} lie on different grids",
-                expected=f"{key} on the grid of {first}, {one.geometry.shape}",
-                got=str(other.geometry.shape),
+                expected=f"{key} on the grid of {first}, {_told(one.geometry)}",
+                got=_told(other.geometry),
                 action="resample them onto one grid, or leave the study out",
             )
     return one.geometry
+
+
+def _told(grid: Geometry) -> str:
+    spacing, first = ([f"{v:.4g}" for v in values] for values in (grid.spacing, grid.affine[:3, 3]))
+    return f"{grid.shape} of {' x '.join(spacing)} mm, the first voxel at ({', '.join(first)})"

@@ -101,7 +101,8 @@ class LabelledCrops:
             for s in data.select(images=[image], labels=[label], coverage=coverage)
             if not sources or s.source in sources
         ]
-        chosen = part(studies, validation=validation, fold=fold, purpose=f"crops of {image} with {label}")
+        purpose = f"crops of {image} with {label} (coverage {' or '.join(coverage)})"
+        chosen = part(studies, validation=validation, fold=fold, purpose=purpose)
         if labelled and not validation:
             chosen = _first_patients(chosen, labelled, seed)
         return cls(

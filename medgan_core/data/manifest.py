@@ -108,8 +108,11 @@ def _read(path: Path) -> tuple[Path, list[Study]]:
 
 
 def _read_csv(file: Path) -> list[Study]:
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except UnicodeDecodeError as error:
+        raise _incomplete("a CSV file in UTF-8", f"{file.name}: {error}") from error
     missing = [c for c in _COLUMNS if rows and c not in rows[0]]
     if missing or not rows:
         raise _incomplete(
@@ -136,6 +139,13 @@ def _read_csv(file: Path) -> list[Study]:
         )
         if study.split != row["split"]:
             raise two_splits(study.patient, study.split, row["split"])
+        if study.source != row["set"]:
+            raise InputError(
+                f"Two sets name the same patient and visit: {study.patient} {study.visit}".rstrip(),
+                expected="names that are unique over all sets",
+                got=f"{study.source} and {row['set']}, line {number}",
+                action="put the set's name before the patient's, such as siteA/001",
+            )
         kind = study.images if row["kind"] == "image" else study.labels
         add_file(kind, row["key"], file.parent / row["path"], study.patient)
     return list(studies.values())

@@ -19,9 +19,12 @@ from medgan_core.registry import CARD
 from medgan_core.training import folder
 from medgan_core.training.recipe import Recipe
 
+_TRAINED_ON = "Trained on "
+"""How a limit begins that is of the sets which the author of a recipe knows."""
+
 
 def note(run: Path, read: Collection[Patient], *, init: str = "") -> None:
-    """Keep who was read for the training of a run.
+    """Keep who was read for the training of a run, beside those it had read before it was resumed.
 
     Args:
         run: its folder.
@@ -29,7 +32,7 @@ def note(run: Path, read: Collection[Patient], *, init: str = "") -> None:
         init: the run or model that its weights began with, "" for none.
     """
     before = folder.read(Path(init)) if init else None
-    folder.write_read(run, sorted({*read, *(before or ())}))
+    folder.write_read(run, sorted({*read, *(before or ()), *(folder.read(run) or ())}))
 
 
 def told(recipe: Recipe, card: ModelCard, run: Path) -> ModelCard:
@@ -49,7 +52,21 @@ def told(recipe: Recipe, card: ModelCard, run: Path) -> ModelCard:
     for source in ModelCard.load(before).data if recipe.init and before.is_file() else ():
         own = found.setdefault(source.name, source)
         found[source.name] = max(own, source, key=lambda one: one.patients)
-    return replace(card, data=tuple(found.values()))
+    return _own(replace(card, data=tuple(found.values())), known={source.name for source in card.data})
+
+
+def _own(card: ModelCard, known: Collection[str]) -> ModelCard:
+    """The card without what its recipe's author says of sets that were not read, where others were.
+
+    The licence of the weights is then that of the data.
+    """
+    if all(source.name in known for source in card.data):
+        return card
+    names = ", ".join(source.name for source in card.data)
+    said = f"{_TRAINED_ON}{names}; what other patients, scanners and contrasts bring was not seen."
+    limits = (*(limit for limit in card.limits if not limit.startswith(_TRAINED_ON)), said)
+    licences = " and ".join(dict.fromkeys(source.licence for source in card.data))
+    return replace(card, limits=limits, licence=licences)
 
 
 def sources(

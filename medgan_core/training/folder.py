@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medgan_core import registry
@@ -27,10 +27,13 @@ from medgan_core.data.training_set import open_training_set
 from medgan_core.data.witness import Patient
 from medgan_core.errors import MedganError, UsageError
 from medgan_core.parsing import parse
+from medgan_core.results import make_folder
 from medgan_core.training.recipe import Recipe
+from medgan_core.training.state import read_tensors
 
 BASE = "base"
 _RECIPE, _DATA, _DONE, _NETWORKS = "recipe.json", "data.json", "done.json", "networks"
+_SAME = ("set", "patient", "visit", "split", "kind", "key", "sha256")
 
 
 def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool) -> None:
@@ -43,12 +46,13 @@ def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool) -
         resume: the folder may hold the same recipe's state.
 
     Raises:
-        UsageError: when it holds another run, or one that is not to be resumed.
+        UsageError: when it holds another run, one of other data, or one that is not to be resumed.
     """
     now = json.loads(json.dumps(resolved))
-    file = out / _RECIPE
-    if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
+    files = open_training_set(data).record()
+    make_folder(out)
+    if _begun(out):
+        before = json.loads((out / _RECIPE).read_text(encoding="utf-8"))
         changed = [k for k in now if k != "version" and before.get(k) != now[k]]
         if not resume or changed:
             raise UsageError(
@@ -57,10 +61,27 @@ def claim(out: Path, resolved: Mapping[str, Any], data: Path, *, resume: bool) -
                 got=out.name + (f", other {', '.join(changed)}" if changed else ""),
                 action="choose another --out, or add --resume",
             )
-    out.mkdir(parents=True, exist_ok=True)
-    _write(file, now)
-    if not (out / _DATA).is_file():
-        _write(out / _DATA, {"files": open_training_set(data).record()})
+        _require_same(json.loads((out / _DATA).read_text(encoding="utf-8"))["files"], files)
+    else:
+        _write(out / _DATA, {"files": files})
+    _write(out / _RECIPE, now)
+
+
+def _begun(out: Path) -> bool:
+    """Whether there is anything to lose: a recipe alone is of a training that failed before it learned."""
+    return is_run(out) and any((out / name).is_file() for name in ("metrics.jsonl", "state.json", _DONE))
+
+
+def _require_same(before: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]) -> None:
+    """Refuse other data than the run began with; where they lie, and whether packed, is no matter."""
+    was, are = ({tuple(one.get(key) for key in _SAME) for one in files} for files in (before, now))
+    if was != are:
+        raise UsageError(
+            "The run was begun on other data",
+            expected=f"the {len(was)} files of its {_DATA}: patients, splits and contents",
+            got=f"{len(are - was)} others, {len(was - are)} missing",
+            action="give the data that it began with, or choose another --out and --set init=...",
+        )
 
 
 def write_read(out: Path, patients: Sequence[Patient]) -> None:
@@ -171,8 +192,12 @@ def stopped(run: Path) -> str:
 
 
 def networks(run: Path) -> dict[str, dict[str, Tensor]]:
-    """Weights of a finished run's networks, by name."""
-    return {f.stem: load_file(f) for f in sorted((run / _NETWORKS).glob("*.safetensors"))}
+    """Weights of a finished run's networks, by name.
+
+    Raises:
+        ModelError: when a file is damaged.
+    """
+    return {f.stem: read_tensors(f) for f in sorted((run / _NETWORKS).glob("*.safetensors"))}
 
 
 def hashes(run: Path) -> dict[str, str]:

@@ -137,7 +137,7 @@ class _Session:
                         if now - saved > _SAVE_EVERY_S:
                             self.save()
                             saved = now
-                    if run.step % recipe.validate_every == 0:
+                    if self._to_validate(run.step):
                         validation = validation or recipe.samples(self.data, validation=True)
                         trouble = self._validate(validation)
                         if trouble:
@@ -158,9 +158,14 @@ class _Session:
 
         None when no validation is to come.
         """
-        every = self.recipe.validate_every
-        to_come = self.recipe.updates // every > self.run.step // every
+        steps = range(self.run.step + 1, self.recipe.updates + 1)
+        to_come = any(map(self._to_validate, steps[-1:]))
         return self.recipe.samples(self.data, validation=True) if to_come else None
+
+    def _to_validate(self, step: int) -> bool:
+        """Every so many updates, and the last weights too, which are served; never in a shorter run."""
+        every, updates = self.recipe.validate_every, self.recipe.updates
+        return step % every == 0 or (step == updates and every <= updates)
 
     def save(self) -> None:
         """Keep the state to go on from."""

@@ -231,6 +231,8 @@ def _measured(run: Path, card: ModelCard, recipes: Mapping[str, type[Recipe]]) -
     if recipe.patience:
         choose = max if recipe.best == "high" else min
         line = choose((one for one in lines if recipe.metric in one), key=lambda one: one[recipe.metric])
+    elif line["step"] != folder.done(run)["updates"]:
+        return card
     numbers = {key: value for key, value in line.items() if isinstance(value, float)}
     return recipe.measured(card, numbers, str(folder.done(run)["command"]))
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
+from medgan_core.losses.adversarial import OBJECTIVES
 from medgan_core.training.loading import collate
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Forward, Networks
@@ -25,7 +26,8 @@ Batch = dict[str, Tensor]
 Logs = Mapping[str, float | Tensor]
 
 _VALIDATION_BATCHES = 6
-_ABOVE_0 = ("updates", "batch", "size", "validate_every")
+_ABOVE_0 = ("updates", "batch", "size", "validate_every", "latent", "widths", "judge_widths")
+_CHOICES = {"schedule": ("cosine", "constant"), "objective": tuple(OBJECTIVES)}
 _FROM_0 = ("seed", "lr", "warmup", "clip", "ema", "patience", "rollbacks")
 
 
@@ -131,7 +133,11 @@ class Recipe:
         return None
 
     def card(self, training: Training) -> ModelCard | None:
-        """The card of the finished model, without its figures; None when nothing is served."""
+        """The card of the finished model, without its figures; None when nothing is served.
+
+        Limits that begin with "Trained on" are of the sets that the author of the recipe knows; a run on
+        others says whose data these were instead (`data_sources.told`).
+        """
         return None
 
     def measured(self, card: ModelCard, numbers: Mapping[str, float], command: str) -> ModelCard:
@@ -220,8 +226,20 @@ def configure(cls: type[R], settings: Mapping[str, str]) -> R:
                 got=text,
                 action="correct --set",
             ) from error
+        _require_choice(key, values[key])
         _require_sense(key, values[key])
     return cls(**values)
+
+
+def _require_choice(key: str, value: Any) -> None:
+    """Refuse a word that is none of those there are."""
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise UsageError(
+            f"The setting {key!r} is not valid",
+            expected="one of " + ", ".join(_CHOICES[key]),
+            got=str(value),
+            action="correct the setting, or leave it out",
+        )
 
 
 def _require_sense(key: str, value: Any) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from medgan_core.errors import UsageError
 from medgan_core.training.average import Average
 from medgan_core.training.loading import Batch
 from medgan_core.training.moment import Moment
@@ -51,9 +52,21 @@ class Run:
         self._counts: dict[str, int] = {}
 
     def start_from(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Begin with the weights of earlier networks, by name."""
+        """Begin with the weights of earlier networks, by name.
+
+        Raises:
+            UsageError: when they are those of other networks.
+        """
         for name, state in states.items():
-            self.networks.modules[name].load_state_dict(state)
+            try:
+                self.networks.modules[name].load_state_dict(state)
+            except RuntimeError as error:
+                raise UsageError(
+                    f"The weights to begin with do not fit the network {name!r}",
+                    expected="a run or model with the same settings of its networks",
+                    got=str(error).splitlines()[-1].strip(),
+                    action="correct init, or the settings that differ from its recipe.json",
+                ) from error
         modules = self.networks.modules
         self.average.load({f"{n}.{k}": v for n, m in modules.items() for k, v in m.state_dict().items()})
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from medgan_core import io, provenance, results
 from medgan_core.errors import ModelError
 from medgan_core.monitor import Monitor, Progress
+from medgan_core.request import check_seed
 from medgan_core.training import RECIPES, folder
 from medgan_core.training.finished import Finished
 from medgan_core.training.journal import write_grid
@@ -61,6 +62,7 @@ def sample(
         ModelError: when what it draws is not finite.
         CancelledError: when cancelled.
     """
+    check_seed(seed)
     opened = Finished.open(run, device=device, recipes=recipes)
     recipe = opened.recipe
     monitor = Monitor(progress, cancel)

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from medgan_core.errors import ModelError
 from medgan_core.whole_files import replacing
 
 PART_MIB = 12
@@ -56,11 +58,28 @@ class State:
             return None
         tensors: dict[str, Tensor] = {}
         for file in sorted(target.glob("part-*.safetensors")):
-            tensors |= load_file(file)
+            tensors |= read_tensors(file)
         plain = json.loads((target / "values.json").read_text(encoding="utf-8"))
         if plain["format"] != _FORMAT:
             return None
         return State(_join(plain["values"], tensors))
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        ModelError: when it is damaged.
+    """
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            "Weights cannot be read",
+            expected=f"{file.parent.name}/{file.name} as it was written",
+            got=str(error),
+            action="bring back a copy of the file, or train again",
+        ) from error
 
 
 def plain_state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:

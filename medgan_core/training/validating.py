@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Collection, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -10,8 +10,9 @@ from statistics import fmean, stdev
 import torch
 
 from medgan_core.data.samples import Samples
+from medgan_core.data.witness import Patient, witnessed
 from medgan_core.monitor import Monitor, Progress
-from medgan_core.training import RECIPES
+from medgan_core.training import RECIPES, folder
 from medgan_core.training.finished import Finished
 from medgan_core.training.loading import Batch
 from medgan_core.training.recipe import Recipe
@@ -30,6 +31,8 @@ class Validation:
             there is one where that looks at all.
         numbers: by name the mean over the windows.
         spread: by name the standard deviation over the windows; empty where there is one.
+        trained_on: patients who were looked at and whom the run had trained on, sorted; where there are any
+            the numbers are too good.
     """
 
     recipe: str
@@ -38,6 +41,7 @@ class Validation:
     windows: int
     numbers: dict[str, float]
     spread: dict[str, float]
+    trained_on: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, str]]:
         """A line for each number, in words."""
@@ -79,7 +83,8 @@ def validate(
     """
     opened = Finished.open(run, device=device, recipes=recipes)
     recipe = opened.recipe
-    samples = recipe.samples(data, validation=True)
+    with witnessed() as judged:
+        samples = recipe.samples(data, validation=True)
     count = len(samples) if isinstance(samples, Sized) else 0
     found: list[dict[str, float]] = []
     seen = 0
@@ -104,7 +109,13 @@ def validate(
         windows=len(found),
         numbers={name: fmean(numbers[name] for numbers in found) for name in names},
         spread={name: stdev(numbers[name] for numbers in found) for name in names} if several else {},
+        trained_on=_both(judged, folder.read(run) or ()),
     )
+
+
+def _both(judged: Collection[Patient], read: Collection[Patient]) -> tuple[str, ...]:
+    known = {(one.set, one.patient) for one in read}
+    return tuple(sorted(one.patient for one in judged if (one.set, one.patient) in known))
 
 
 class _Window:

@@ -199,13 +199,16 @@ def test_ctrl_c_cancels(models, head, tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_second_ctrl_c_stops_at_once():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_ctrl_c_or_sigterm_stops_at_once(number):
+    before = signal.getsignal(number)
     with interruptible() as cancel:
         assert not cancel()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         assert cancel()
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no way to send Ctrl-C to one child process")

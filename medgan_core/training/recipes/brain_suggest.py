@@ -111,9 +111,9 @@ class BrainSuggest(Suggesting):
             limits=(
                 "Not for diagnosis. A suggestion must be looked at, and corrected, by a person who knows the "
                 "anatomy.",
-                f"Trained on {_SEEN[bool(self.painter)]} of few adults alone: what their label maps do not "
-                "hold (operations, malformations, children) was not seen. Tumours and lesions count as what "
-                "they lie in.",
+                f"Learned from {_SEEN[bool(self.painter)]} of few adults alone: what their label maps do not "
+                "hold (operations, malformations, children) was not seen.",
+                "Tumours and lesions count as what they lie in.",
                 "Left and right are split by one plane: a structure that crosses the midline, as a pressed "
                 "brain's may, is cut there.",
                 "The interval of a volume was measured on simulated scans of few heads, with slices of 4 mm; "

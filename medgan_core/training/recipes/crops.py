@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from medgan_core.card import DataSource, Label
 from medgan_core.data.crops import LabelledCrops
 from medgan_core.data.training_set import open_training_set
 from medgan_core.data.windows import Augmentation
+from medgan_core.training.recipes.label_values import require_known
 
 SHAPE = (32, 48, 32)
 _SAGITTAL = 0
@@ -43,6 +45,7 @@ def crop_images(
     validation: bool,
     labelled: int = 0,
     augmentation: Augmentation | None = _SLIGHT,
+    labels: Sequence[Label] = (),
 ) -> LabelledCrops:
     """Crops of the training split, slightly moved and mirrored, or of the validation split as they are.
 
@@ -53,8 +56,12 @@ def crop_images(
         validation: the patients left out.
         labelled: train on so many patients alone, the first in an order of the seed's; 0 for all.
         augmentation: of the training split; None leaves its crops as they are.
+        labels: that are learned; empty where the label maps tell alone what is shown, whatever their values.
+
+    Raises:
+        InputError: when labels are learned, and a label map has others.
     """
-    return LabelledCrops.of(
+    crops = LabelledCrops.of(
         open_training_set(data),
         validation=validation,
         shape=SHAPE,
@@ -64,3 +71,6 @@ def crop_images(
         seed=seed,
         labelled=labelled,
     )
+    for number, patient in enumerate(crops.patients if labels else ()):
+        require_known(patient, crops.whole(number)[1].numpy(), labels)
+    return crops

@@ -74,6 +74,7 @@ class HippocampusSuggest(Suggesting, Downstream):
                 validation=validation,
                 labelled=self.labelled,
                 augmentation=chosen,
+                labels=self.labels,
             )
             return WholeCrops(crops) if validation else crops
 
@@ -151,8 +152,9 @@ class HippocampusSuggest(Suggesting, Downstream):
                 "disorders, with voxels of 1 mm; other contrasts, scanners and diseases were not seen.",
                 "A whole head must be cropped to a box around one hippocampus first; in any other place the "
                 "answer means nothing.",
-                "The interval of a volume follows from how far 22 patients' volumes lay from those that one "
-                "expert drew; it was not tested on others, and says nothing of how far experts differ.",
+                "The interval of a volume follows from how far the volumes of the patients left out lay from "
+                "those that were drawn; it was not tested on others, and says nothing of how far experts "
+                "differ.",
             ),
             weights=Weights(file="", sha256=""),
             views=3,

@@ -88,6 +88,7 @@ class HippocampusSynthesize(Spade):
             seed=self.seed,
             validation=validation,
             labelled=self.labelled,
+            labels=PARTS,
         )
 
     def networks(self) -> dict[str, nn.Module]:

@@ -33,7 +33,7 @@ from medgan_core.training.recipes.suggesting import Suggesting
 
 PREPROCESS = Preprocess(in_plane_mm=(0.8, 1.2), crop_margin_mm=8.0)
 _HEADS = 8
-_SIMULATED = "Trained on simulated heads alone."
+_SIMULATED = "Learned from simulated heads alone."
 _ADAPTED = (
     "Adapted to few patients of one hospital, scanned with 1 mm voxels and shown without skull; all else was "
     "learned from simulated heads."

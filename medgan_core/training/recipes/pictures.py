@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional
@@ -11,7 +12,7 @@ from torch.nn import functional
 from medgan_core.data.samples import Samples
 from medgan_core.errors import UsageError
 from medgan_core.training.recipe import Recipe
-from medgan_core.training.recipes.crops import crop_images, crop_size
+from medgan_core.training.recipes.crops import PARTS, crop_images, crop_size
 from medgan_core.training.recipes.patches import brain_patches, patch_size
 
 HIPPOCAMPUS, PATCH = "hippocampus", "patch"
@@ -23,6 +24,7 @@ CLASSES = {HIPPOCAMPUS: 3, PATCH: 2}
 class Pictures(Recipe):
     """Images with label maps of one subject.
 
+    The class variable `learns_labels` tells whether the values of label maps matter, or only what they show.
     Samples have an ``image`` (1, *size), a ``label`` map (1, *size), and where they are patches a
     ``lesion``, 1 when they show one.
 
@@ -34,6 +36,8 @@ class Pictures(Recipe):
         fold: cross-validation fold whose patients are left out; -1 leaves out those listed as ``val``. Only
             for patches.
     """
+
+    learns_labels: ClassVar[bool] = False
 
     subject: str = HIPPOCAMPUS
     spatial_dims: int = 2
@@ -61,7 +65,13 @@ class Pictures(Recipe):
     def samples(self, data: Path, *, validation: bool) -> Samples:
         """Images of the subject."""
         if self.subject == HIPPOCAMPUS:
-            return crop_images(data, spatial_dims=self.spatial_dims, seed=self.seed, validation=validation)
+            return crop_images(
+                data,
+                spatial_dims=self.spatial_dims,
+                seed=self.seed,
+                validation=validation,
+                labels=PARTS if self.learns_labels else (),
+            )
         return brain_patches(
             data,
             contrast=self.contrast,

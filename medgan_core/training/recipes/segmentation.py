@@ -38,6 +38,7 @@ class Segmentation(Pictures, Downstream):
     name: ClassVar[str] = "segmentation"
     metric: ClassVar[str] = "dice"
     best: ClassVar[str] = "high"
+    learns_labels: ClassVar[bool] = True
     gpu: ClassVar[Mapping[str, str]] = {"updates": "15000", "batch": "64", "widths": "32,64,128,256"}
 
     updates: int = 2000

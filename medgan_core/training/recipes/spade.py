@@ -21,7 +21,7 @@ from medgan_core.training.networks import Networks
 from medgan_core.training.player import Player
 from medgan_core.training.recipe import Batch, Findings, Logs
 from medgan_core.training.recipes import judging
-from medgan_core.training.recipes.crops import crop_images, crop_size
+from medgan_core.training.recipes.crops import PARTS, crop_images, crop_size
 from medgan_core.training.recipes.generation import from_signed, judge_samples, rows, to_signed
 from medgan_core.training.recipes.pictures import CLASSES, HIPPOCAMPUS, one_hot
 from medgan_core.training.recipes.shapes import (
@@ -101,7 +101,9 @@ class Spade(Stabilised):
 
     def samples(self, data: Path, *, validation: bool) -> Samples:
         """Crops of the hippocampus with their label maps."""
-        return crop_images(data, spatial_dims=self.spatial_dims, seed=self.seed, validation=validation)
+        return crop_images(
+            data, spatial_dims=self.spatial_dims, seed=self.seed, validation=validation, labels=PARTS
+        )
 
     def loss(self, player: str, networks: Networks, batch: Batch, moment: Moment) -> tuple[Tensor, Logs]:
         """The game on images beside their maps; what the style costs; or the label maps' loss."""

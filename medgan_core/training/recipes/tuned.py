@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medgan_core.card import DataSource, Label, ModelCard, Training
+from medgan_core.card import DataSource, ModelCard, Training
 from medgan_core.data.cases import Case
-from medgan_core.data.crops import LabelledCrops, WholeCrops
 from medgan_core.data.files import FileSet
 from medgan_core.data.labelled_heads import LabelledHead, LabelledScans, LabelledSlabs
 from medgan_core.data.lesion_scans import LESION, LesionSlabs, of_patients
@@ -33,6 +31,7 @@ from medgan_core.training.recipes import brain_suggest, lesion_suggest, translat
 from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.denoise import Denoise, DenoiseSamples
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
+from medgan_core.training.recipes.label_values import require_known
 from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.translate import Translate, TranslateSamples
 
@@ -99,19 +98,6 @@ class TunedHippocampusSuggest(Tuned, HippocampusSuggest):
     The card keeps the factors of the volumes' intervals: the patients held back are too few for new ones.
     """
 
-    def samples(self, data: Path, *, validation: bool) -> Samples:
-        """Crops with their label maps.
-
-        Raises:
-            InputError: when a label map has values that are none of the model's.
-        """
-        found = super().samples(data, validation=validation)
-        crops = found.crops if isinstance(found, WholeCrops) else found
-        assert isinstance(crops, LabelledCrops)
-        for number, patient in enumerate(crops.patients):
-            _check(patient, crops.whole(number)[1].numpy(), self.labels)
-        return found
-
 
 @dataclass(frozen=True, kw_only=True)
 class TunedBrainSuggest(Tuned, BrainSuggest):
@@ -132,7 +118,7 @@ class TunedBrainSuggest(Tuned, BrainSuggest):
         files, studies = _part(data, validation=validation)
         cases = [files.case(study) for study in studies]
         for case in cases:
-            _check(case.study.patient, case.labels[LABELS].values, self.labels)
+            require_known(case.study.patient, case.labels[LABELS].values, self.labels)
         heads = [LabelledHead.of(case, brain_suggest.PREPROCESS, image=IMAGE, label=LABELS) for case in cases]
         for head in heads:
             _check_whole(head)
@@ -160,7 +146,7 @@ class TunedLesionSuggest(Tuned, LesionSuggest):
         marked = [replace(study, labels={LESION: study.labels[LABELS]}) for study in studies]
         cases = [files.case(study) for study in marked]
         for case in cases:
-            _check(case.study.patient, case.labels[LESION].values, self.labels)
+            require_known(case.study.patient, case.labels[LESION].values, self.labels)
         if validation:
             return MarkedScans(cases, lesion_suggest.PREPROCESS)
         source = of_patients(cases, lesion_suggest.PREPROCESS, slices=self.slices, size=self.size)
@@ -171,17 +157,6 @@ class TunedLesionSuggest(Tuned, LesionSuggest):
         assert isinstance(samples, MarkedScans)
         return whole_scans.judge(
             networks, samples, moment, count=len(samples), slices=self.slices, classes=[1]
-        )
-
-
-def _check(patient: str, values: NDArray[np.integer[Any]], labels: tuple[Label, ...]) -> None:
-    unknown = set(np.unique(values).tolist()) - {0, *(label.value for label in labels)}
-    if unknown:
-        raise InputError(
-            f"The label map of {patient} has values that the model does not know",
-            expected=", ".join(f"{label.value} {label.name}" for label in labels),
-            got=", ".join(map(str, sorted(unknown))),
-            action="correct the label and submit it again",
         )
 
 
