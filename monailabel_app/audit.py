@@ -28,6 +28,11 @@ from monailabel_app.tracing import Exchange
 logger = logging.getLogger(__name__)
 FILE, KEY = "audit.jsonl", "audit.key"
 _NAMES = ("image", "id", "label", "session_id")
+# First words of the server's addresses; another word may be anything, a name too.
+_PLACE = re.compile(
+    r"/(activelearning|auth|batch|datastore|docs|health|infer|info|jobs|logs|metrics|models|openapi\.json|ready"
+    r"|redoc|scoring|session|train)(/.*)?"
+)
 # Reads that show patients' data, or the log. Looking at models, and asking how a job goes, leaves no line.
 _TELLING_READS = re.compile(r"/(datastore|session|logs|jobs/\{job_id\}/(results|report))(/.*)?")
 
@@ -89,7 +94,7 @@ class AuditLog:
             request_id=exchange.request_id,
             **_who(exchange.client),
             method=exchange.method,
-            route=exchange.route or None,
+            route=exchange.route or _place(exchange.path),
             objects=[self.pseudonym(value) for key, value in _named(exchange.query)],
             status=exchange.status,
             problem=exchange.problem or None,
@@ -108,7 +113,14 @@ def _logged(work: Callable[[], None]) -> None:
 def _who(client: Client | None) -> dict[str, str | None]:
     if client is None:
         return {"client": None, "role": None, "address": None}
-    return {"client": client.name, "role": client.role.word, "address": client.address}
+    role = client.role.word if client.known else None
+    return {"client": client.name, "role": role, "address": client.address}
+
+
+def _place(path: str) -> str | None:
+    """What may be told of an address whose template was not looked up, as the request was refused before."""
+    found = _PLACE.fullmatch(path)
+    return found and f"/{found[1]}{'/...' if found[2] else ''}"
 
 
 def _named(query: bytes) -> list[tuple[str, str]]:

@@ -77,7 +77,7 @@ def scoring_work(
     """
     tag = _tag(params, "y", DefaultLabelTag.FINAL.value)
     model = params.get("model")
-    predictor = "" if model is None else candidates.find(registry, str(model) or "''").name
+    predictor = "" if model is None else candidates.find(registry, str(model)).name
     own = (
         "" if predictor else _tag(params, "y_pred", DefaultLabelTag.ORIGINAL.value if method == DICE else "")
     )

@@ -28,9 +28,16 @@ class StockRequest:
     result: str | None
 
     def choose(self, files: Mapping[str, str]) -> str:
-        """The key of the volume to return, of those that the run gave (the first variant of several)."""
+        """The key of the volume to return, of those that the run gave (the first variant of several).
+
+        Raises:
+            UsageError: when it gave none, as a variant of an image without label map has no segmentation.
+        """
         wanted = self.result or self.work.target
-        return next(key for key in files if key == wanted or key.startswith(f"{wanted}-"))
+        for key in files:
+            if key == wanted or key.startswith(f"{wanted}-"):
+                return key
+        raise _wrong("result", "one of " + ", ".join(files), wanted)
 
 
 def describe(card: ModelCard) -> dict[str, Any]:
@@ -114,7 +121,7 @@ def read_request(
         suffix=suffix,
     )
     work, result = checked(card, work), _one(params, "result")
-    results = [work.target, *(port.key for port in card.outputs if port.kind == "trust")]
+    results = [work.target, *(port.key for port in card.outputs if port.key not in card.targets)]
     if result not in (None, *results):
         raise _wrong("result", "one of " + ", ".join(map(str, results)), result)
     return StockRequest(work, result)

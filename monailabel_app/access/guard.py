@@ -22,6 +22,8 @@ from monailabel_app.problems import (
 class AccessGuard:
     """Lets a request through with its `Client` in ``scope["state"]["client"]``, or refuses it.
 
+    What is known of the client is there also when it is refused, for the audit log.
+
     Args:
         app: sees only requests that are let through.
         access: whom the server believes.
@@ -35,16 +37,19 @@ class AccessGuard:
         """Pass the request on, or answer 401 or 403."""
         if scope["type"] == "http":
             try:
-                client = await self._client(scope)
+                await self._admit(scope)
             except MedganError as error:
                 await problem_response(error, scope)(scope, receive, send)
                 return
-            scope.setdefault("state", {})["client"] = client
         await self._app(scope, receive, send)
 
-    async def _client(self, scope: Scope) -> Client:
-        headers = Headers(scope=scope)
-        address = self._address(scope, headers)
+    async def _admit(self, scope: Scope) -> None:
+        """Note who asks as soon as that is known, and refuse who may not."""
+        headers, state = Headers(scope=scope), scope.setdefault("state", {})
+        peer = str((scope.get("client") or ("local",))[0])
+        state["client"] = Client(ANYONE, Role.READ, peer)
+        address = self._address(peer, headers)
+        state["client"] = Client(ANYONE, Role.READ, address)
         if not self._access.asks:
             # With tokens these two add nothing for names: a foreign page knows no token.
             require_local(headers)
@@ -56,8 +61,10 @@ class AccessGuard:
             if role is not None:
                 raise
             client = None
+        if client is not None:
+            state["client"] = client
         if role is None:
-            return client or Client(ANYONE, Role.READ, address)
+            return
         if client is None:
             raise UnauthenticatedError(
                 "The server does not know who asks",
@@ -72,7 +79,6 @@ class AccessGuard:
                 got=f"the role {client.role.word}",
                 action="ask the administrator for a token of that role",
             )
-        return client
 
     async def _known(self, authorization: str, address: str) -> Client | None:
         if not self._access.asks:
@@ -89,13 +95,12 @@ class AccessGuard:
         name, role = await run_in_threadpool(self._verifier.verify, text)
         return Client(name, role, address)
 
-    def _address(self, scope: Scope, headers: Headers) -> str:
+    def _address(self, peer: str, headers: Headers) -> str:
         """Where the request came from; behind the proxy, what the proxy says.
 
         Raises:
             HostRefusedError: when a proxy does TLS, and somebody goes around it.
         """
-        peer = str((scope.get("client") or ("local",))[0])
         if self._access.tls_proxy is None:
             return peer
         if peer != self._access.tls_proxy and not is_loopback(peer):

@@ -5,23 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends
+from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from starlette.concurrency import run_in_threadpool
 
 from medgan_core.errors import UsageError
 from monailabel_app.access import Client, client_of
+from monailabel_app.api.datastore import TAG
 from monailabel_app.api.schemas import PROBLEMS
 from monailabel_app.api.stock_tasks import StockTasks, Task
 from monailabel_app.jobs.batch import Batch
 from monailabel_app.jobs.job import Job
 from monailabel_app.service import Service, service_of
 from monailabel_app.stock import read_request
-from monailabel_app.studies import is_plain, stamp
+from monailabel_app.studies import stamp
 
 router = APIRouter(prefix="/batch", tags=["Infer"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
 Asker = Annotated[Client, Depends(client_of)]
-_TAG = "original"
 
 
 @router.get("/infer", response_model=Task | list[Task], summary="State of the last batch")
@@ -62,9 +63,7 @@ def _work(service: Service, model: str, images: BatchInferImageType, params: dic
         params: of each run, and ``label_tag``, ``save_label``, ``max_batch_size``.
     """
     card, datastore = service.card(model), service.app.datastore()
-    tag = params.get("label_tag", _TAG) if params.get("save_label", True) else ""
-    if not isinstance(tag, str) or (tag and not is_plain(tag)) or "/" in tag:
-        raise _wrong("label_tag", "a plain name", tag)
+    tag = _tag(params) if params.get("save_label", True) else ""
     chosen = params.get("images")
     if chosen is None:
         listing = {
@@ -95,6 +94,17 @@ def _work(service: Service, model: str, images: BatchInferImageType, params: dic
         suffix=one.suffix,
         tag=tag,
     )
+
+
+def _tag(params: dict[str, Any]) -> str:
+    """What the results are kept under; "" for nothing. A person's corrected label is never replaced."""
+    tag = params.get("label_tag", DefaultLabelTag.ORIGINAL.value)
+    if not isinstance(tag, str) or (tag and not TAG.fullmatch(tag)):
+        raise _wrong("label_tag", "letters, digits and plain signs, at most 64 of them", tag)
+    # On some disks the folders "Final" and "final." are that of "final".
+    if tag.rstrip(" .").lower() == DefaultLabelTag.FINAL:
+        raise _wrong("label_tag", "another tag: labels under 'final' are people's, and stay", tag)
+    return tag
 
 
 def _wrong(key: str, expected: str, got: object) -> UsageError:

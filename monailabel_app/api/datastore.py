@@ -30,8 +30,8 @@ router = APIRouter(prefix="/datastore", tags=["Datastore"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
 Asker = Annotated[Client, Depends(client_of)]
 _ID = re.compile(r"[^\W_][^/\\:*?\"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,127}")
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
-
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+"""What a label may be stored under."""
 
 _SUMS = ("SHA256", "SHA512", "MD5")
 _INFO: dict[str, Any] = {
@@ -125,7 +125,7 @@ async def save_label(request: Request, service: Served, image: str, tag: str = "
     A final one in another voxel order than its image's is stored in the image's. One that lies elsewhere is
     stored as it is, and a `note` says that tuning will leave it out.
     """
-    tag = checked(tag or "final", _TAG, "tag")
+    tag = checked(tag or "final", TAG, "tag")
     async with received(request, service, into=service.studies) as form:
         path, about = one_file(form, "label"), _without_reserved(params(form))
         note = await run_in_threadpool(_placed, service, image, path) if tag == DefaultLabelTag.FINAL else ""

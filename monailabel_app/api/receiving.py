@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,37 +14,53 @@ from fastapi import Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
-from medgan_core.errors import UsageError
-from monailabel_app.api.uploads import Form, receive_form
+from medgan_core.errors import MedganError, UsageError
+from monailabel_app.api.uploads import Form, drain, receive_form
 from monailabel_app.client_json import read_json
 from monailabel_app.jobs.files import free_bytes
-from monailabel_app.problems import StorageFullError
+from monailabel_app.problems import StorageFullError, TooLargeError
 from monailabel_app.service import Service
 
-_DRAIN_S = 5.0
+_HEADS = 4 << 20
+"""Bytes of a form beside its file: its texts, and the heads of a series' parts."""
 
 
 @asynccontextmanager
-async def room(request: Request, service: Service, *also: Path) -> AsyncIterator[None]:
+async def room(
+    request: Request,
+    service: Service,
+    *,
+    job: bool = True,
+    into: Path | None = None,
+    most: int | None = None,
+) -> AsyncIterator[None]:
     """Keep room for the bytes that a request announces while they come.
 
+    Finished jobs go when the bytes come and the disk lacks room for them, not for what is announced.
+
     Args:
-        request: its body has not been read.
+        request: its body has not been read; `receive_form` reads it.
         service: its folder receives them.
-        also: folders into which they go later.
+        job: they become a job's, and count towards the quota; else the disk alone bounds them.
+        into: a folder into which they go later.
+        most: bytes that the address takes at most.
 
     Raises:
-        StorageFullError: when they do not fit; what the client sends is taken in for a moment.
+        TooLargeError: when more are announced; what the client sends is taken in for a moment.
+        StorageFullError: when they do not fit; likewise.
     """
     announced = request.headers.get("content-length", "")
     size = int(announced) if announced.isdecimal() else 0
     async with AsyncExitStack() as stack:
         try:
-            for folder in also:
-                _require(size, await run_in_threadpool(free_bytes, folder))
-            await stack.enter_async_context(contextmanager_in_threadpool(service.queue.room(size)))
-        except StorageFullError:
-            await _drain(request)
+            if most is not None and size > most:
+                raise _too_large(size, most)
+            if into is not None:
+                _require(size, await run_in_threadpool(free_bytes, into))
+            kept = contextmanager_in_threadpool(service.queue.room(size, job=job))
+            request.state.make_way = await stack.enter_async_context(kept)
+        except MedganError:
+            await drain(request.stream())
             raise
         yield
 
@@ -63,13 +78,15 @@ async def received(
         series: see `receive_form`.
 
     Raises:
+        TooLargeError: when more is announced than a file of the largest size takes.
         StorageFullError: when there is no room.
-        MedganError: as `receive_form`.
+        MedganError, HTTPException: as `receive_form`.
     """
+    limit = service.options.upload_limit
     folder = service.private / "received" / uuid.uuid4().hex
     try:
-        async with room(request, service, *([into] if into else [])):
-            form = await receive_form(request, folder, limit=service.options.upload_limit, series=series)
+        async with room(request, service, job=False, into=into, most=limit + _HEADS):
+            form = await receive_form(request, folder, limit=limit, series=series)
         yield form
     finally:
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
@@ -137,9 +154,10 @@ def _require(size: int, free: int) -> None:
         )
 
 
-async def _drain(request: Request) -> None:
-    """Take in what a client still sends, for a moment: before that it does not read the answer."""
-    deadline = time.monotonic() + _DRAIN_S
-    async for _ in request.stream():
-        if time.monotonic() > deadline:
-            return
+def _too_large(size: int, most: int) -> TooLargeError:
+    return TooLargeError(
+        "The upload is too large",
+        expected=f"at most {most / 1e6:,.1f} MB",
+        got=f"{size / 1e6:,.1f} MB",
+        action="crop or resample the volume, or start the server with a larger --max-upload-mb",
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends
 from starlette.concurrency import run_in_threadpool
 
+from medgan_core.errors import UsageError
 from monailabel_app.access import Client, client_of
 from monailabel_app.api.jobs import done
 from monailabel_app.api.schemas import PROBLEMS
@@ -34,9 +35,9 @@ async def run_all(
     service: Served, client: Asker, params: Params = None, run_sync: bool = False
 ) -> dict[str, Any]:
     """Every method, each with its own parameters; MONAI Label keeps this for older clients."""
-    own = params or {}
+    own = {method: _own(params or {}, method) for method in METHODS}
     return {
-        method: {"result": await run(method, service, client, own.get(method), run_sync), "detail": None}
+        method: {"result": await run(method, service, client, own[method], run_sync), "detail": None}
         for method in METHODS
     }
 
@@ -69,3 +70,16 @@ async def run(
 def stop(service: Served) -> Task | None:
     """Cancel the scoring that runs; nothing happens when none does."""
     return StockTasks(service, "scoring").stop()
+
+
+def _own(params: dict[str, Any], method: str) -> dict[str, Any]:
+    """The parameters of one method among those of all."""
+    own = params[method] if params.get(method) is not None else {}
+    if not isinstance(own, dict):
+        raise UsageError(
+            f"The parameter {method!r} is not valid",
+            expected="an object, the parameters of this method",
+            got=repr(own)[:200],
+            action="correct the parameter",
+        )
+    return own

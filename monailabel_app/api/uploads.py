@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from medgan_core import io
 from medgan_core.errors import MedganError
 from monailabel_app.api.form_reader import SUFFIXES, Form, FormReader, malformed
 
-__all__ = ["SUFFIXES", "Form", "receive_form"]
+__all__ = ["SUFFIXES", "Form", "drain", "receive_form"]
 _BLOCK = 4 << 20
 _DRAIN_S = 5.0
+_IDLE_S = 60.0
 
 
 async def receive_form(
@@ -35,7 +38,8 @@ async def receive_form(
     worker: DICOM is opened in a process that may die.
 
     Args:
-        request: its body is read to the end.
+        request: its body is read to the end. Where its state has a `make_way`, that is called with the size
+            of each block before it is written.
         folder: is made; the caller removes it, also when this raises.
         limit: largest size of one file, or of a whole series, in bytes.
         on_text: called with name and text as soon as a text part is complete; may raise to refuse the form.
@@ -47,6 +51,7 @@ async def receive_form(
         TooLargeError: when a file is larger than the limit.
         InputError: when a file's name ends in no known suffix, or its header is refused.
         ResourceError: when the disk is full.
+        HTTPException: 408, when nothing comes for a minute.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
@@ -56,20 +61,22 @@ async def receive_form(
         reader = FormReader(options[b"boundary"], folder, limit, on_text, series)
     except FormParserError as error:
         raise malformed("a boundary that cannot be used") from error
+    make_way: Callable[[int], None] = getattr(request.state, "make_way", lambda size: None)
+
+    def take(block: bytes, *, last: bool = False) -> None:
+        make_way(len(block))
+        reader.feed(block, last=last)
+
     stream, block = request.stream(), bytearray()
     try:
-        async for chunk in stream:
+        async for chunk in _steadily(stream):
             block += chunk
             if len(block) >= _BLOCK:
-                await run_in_threadpool(reader.feed, bytes(block))
+                await run_in_threadpool(take, bytes(block))
                 block.clear()
-        await run_in_threadpool(reader.feed, bytes(block), last=True)
+        await run_in_threadpool(take, bytes(block), last=True)
     except MedganError:
-        # A client that is still sending does not read an answer; one that has sent all does.
-        deadline = time.monotonic() + _DRAIN_S
-        async for _ in stream:
-            if time.monotonic() > deadline:
-                break
+        await drain(stream)
         raise
     finally:
         reader.close()
@@ -77,3 +84,28 @@ async def receive_form(
         if path.is_file():
             await run_in_threadpool(io.read_header, path)
     return reader.form
+
+
+async def drain(stream: AsyncIterator[bytes]) -> None:
+    """Take in what a client still sends, for a moment.
+
+    One that is still sending does not read an answer; one that has sent all, or waits, does.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for _ in stream:
+                pass
+
+
+async def _steadily(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body, for as long as the next one comes in time."""
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_S):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            detail = f"The upload has stood still for {_IDLE_S:g} s; send it again"
+            raise HTTPException(408, detail, {"Connection": "close"}) from error
+        yield chunk

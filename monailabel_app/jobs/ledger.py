@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -30,11 +31,13 @@ class Ledger:
 
     def __init__(self, store: Store, retention: Retention) -> None:
         self.store, self._retention = store, retention
+        # What does not become a job's is bounded by the disk alone.
+        self._disk = replace(retention, quota=sys.maxsize)
         # Notified at every change of any job.
         self.changed = threading.Condition()
         self._watchers = Watchers()
-        # Bytes that uploads will take, and that removed jobs still take.
-        self._reserved, self._leaving = 0, 0
+        # Bytes that uploads will take, by whether they become a job's, and that removed jobs still take.
+        self._reserved, self._leaving = {True: 0, False: 0}, 0
         # Told of every change of any job (audit, metrics); must not block.
         self.listeners: list[Callable[[Job], None]] = []
         self.watch = self._watchers.add
@@ -109,8 +112,10 @@ class Ledger:
     def evict(self, size: int, *, there: int = 0) -> list[Job]:
         """Take the oldest finished jobs off the record until so many bytes fit.
 
+        No job goes for what uploads under way have only announced; that must fit beside them nevertheless.
+
         Args:
-            size: bytes that are still to be written.
+            size: bytes that are about to be written.
             there: bytes on the disk already that count in no job's size yet.
 
         Returns:
@@ -120,33 +125,52 @@ class Ledger:
             StorageFullError: when the bytes do not fit, whatever is removed.
         """
         with self.changed:
-            victims, lacking, free = self._victims(size, there=there)
-            if lacking:
-                raise StorageFullError(
-                    "The server has no room for the job's files",
-                    expected=f"at most {self._retention.quota / 1e6:,.0f} MB of uploads and results together",
-                    got=f"{(size + there) / 1e6:,.1f} MB more, with {free / 1e6:,.0f} MB left on the disk",
-                    action="delete jobs that are not needed, or start the server with a larger --quota-gb",
-                )
+            self._require(self._retention, size, there=there)
+            victims, _ = self._victims(self._retention, size, there=there)
             return self._unlist(victims)
 
     def settle(self, job: Job) -> list[Job]:
         """As `evict`, for what a job has made: what can go goes, and what is too much then stays."""
         grown = max(0, files.size_of(job.folder) - job.size)
         with self.changed:
-            victims, lacking, _ = self._victims(0, there=grown, sparing=job.id)
+            victims, lacking = self._victims(self._retention, 0, there=grown, sparing=job.id)
             if lacking:
                 logger.warning("with job %s there are %.1f MB more than fit", job.id, lacking / 1e6)
             return self._unlist(victims)
 
-    def _victims(self, size: int, *, there: int, sparing: str = "") -> tuple[list[Job], int, int]:
-        """Jobs that may go for so many bytes, how many bytes then lack room, and how many are free."""
-        free = files.free_bytes(self.store.folder) + self._leaving
-        need = size + self._reserved
-        victims, lacking = self._retention.victims(
-            self.store.jobs(), need, free=free, there=there, sparing=sparing
+    def make_way(self, size: int) -> None:
+        """Free the disk for so many bytes that have come and are about to be written.
+
+        The oldest finished jobs go if need be; what is too much then is for the disk to refuse.
+        """
+        with self.changed:
+            victims, _ = self._victims(self._disk, size)
+            evicted = self._unlist(victims)
+        self.discard(evicted)
+
+    def _require(self, retention: Retention, size: int, *, there: int = 0) -> None:
+        """Refuse bytes that do not fit beside what uploads will take, though all finished jobs went."""
+        free = self._free()
+        _, lacking = retention.victims(
+            self.store.jobs(), size + self._reserved[True], free=free - self._reserved[False], there=there
         )
-        return victims, lacking, free
+        if lacking:
+            quota = f"at most {retention.quota / 1e6:,.0f} MB of uploads and results together"
+            raise StorageFullError(
+                "The server has no room for the upload",
+                expected="room on its disk" if retention is self._disk else quota,
+                got=f"{(size + there) / 1e6:,.1f} MB more, with {free / 1e6:,.0f} MB left on the disk",
+                action="delete jobs that are not needed, or start the server with more disk or --quota-gb",
+            )
+
+    def _victims(
+        self, retention: Retention, size: int, *, there: int = 0, sparing: str = ""
+    ) -> tuple[list[Job], int]:
+        """Jobs that may go for so many bytes, and how many bytes then lack room."""
+        return retention.victims(self.store.jobs(), size, free=self._free(), there=there, sparing=sparing)
+
+    def _free(self) -> int:
+        return files.free_bytes(self.store.folder) + self._leaving
 
     def _unlist(self, victims: list[Job]) -> list[Job]:
         for job in victims:
@@ -164,18 +188,24 @@ class Ledger:
             self._watchers.alert(job.id)
 
     @contextlib.contextmanager
-    def room(self, size: int) -> Iterator[None]:
-        """Keep so many bytes free for an upload while it comes.
+    def room(self, size: int, *, job: bool = True) -> Iterator[Callable[[int], None]]:
+        """Keep so many bytes free for an upload while it comes; nothing is removed for what is announced.
+
+        Args:
+            size: bytes that are announced.
+            job: they become a job's, so the quota bounds them; else the disk alone does.
+
+        Yields:
+            `make_way`, to be called with the size of what has come before it is written.
 
         Raises:
             StorageFullError: when they do not fit, whatever is removed.
         """
         with self.changed:
-            evicted = self.evict(size)
-            self._reserved += size
+            self._require(self._retention if job else self._disk, size)
+            self._reserved[job] += size
         try:
-            self.discard(evicted)
-            yield
+            yield self.make_way
         finally:
             with self.changed:
-                self._reserved -= size
+                self._reserved[job] -= size

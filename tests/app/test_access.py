@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from medgan_core.errors import UsageError
 from monailabel_app.access import Access, AccessGuard, Role, Tokens, client_of, is_loopback
 from monailabel_app.access.roles import needed
 from monailabel_app.access.tokens import Token, new_token
+from monailabel_app.audit import AuditLog
 from monailabel_app.cli import register
 from monailabel_app.problems import HostRefusedError
 from monailabel_app.studies import is_plain
@@ -29,9 +31,12 @@ def command() -> typer.Typer:
     return app
 
 
-def guarded(access: Access, *, peer: str = "127.0.0.1", base: str = LOCAL) -> TestClient:
+def guarded(
+    access: Access, *, peer: str = "127.0.0.1", base: str = LOCAL, audit: AuditLog | None = None
+) -> TestClient:
     """A client of a small app behind the guard; every address answers who asked."""
-    app = FastAPI(middleware=[Middleware(RequestTrace), Middleware(AccessGuard, access=access)])
+    trace = Middleware(RequestTrace, listeners=[] if audit is None else [audit.exchange])
+    app = FastAPI(middleware=[trace, Middleware(AccessGuard, access=access)])
 
     @app.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
     def who(request: Request) -> dict[str, Any]:
@@ -265,6 +270,41 @@ def test_behind_a_proxy_nobody_goes_around_it(tokens: Tokens, texts: dict[str, s
     assert around.get("/models", headers=headers).json()["code"] == "host-refused"
     through = guarded(access, peer="10.0.0.5", base="https://medgan.example.org")
     assert through.get("/models", headers=headers).json()["address"] == "192.168.1.7"
+
+
+@pytest.mark.parametrize(
+    ("peer", "token", "origin", "status", "who"),
+    [
+        ("10.0.0.5", "read", "", 403, ("a-read", "read", "192.168.1.7")),
+        ("10.0.0.5", "", "", 401, ("anyone", None, "192.168.1.7")),
+        ("10.0.0.5", "wrong", "", 401, ("anyone", None, "192.168.1.7")),
+        ("10.0.0.5", "read", "https://evil.example.org", 403, ("anyone", None, "192.168.1.7")),
+        ("192.168.1.9", "admin", "", 403, ("anyone", None, "192.168.1.9")),
+    ],
+)
+def test_the_audit_log_says_who_was_refused_and_no_token(
+    tmp_path: Path,
+    tokens: Tokens,
+    texts: dict[str, str],
+    peer: str,
+    token: str,
+    origin: str,
+    status: int,
+    who: tuple[str, str | None, str],
+) -> None:
+    audit, given = AuditLog(tmp_path), texts.get(token, token)
+    access = Access(host="0.0.0.0", tokens=tokens, tls_proxy="10.0.0.5")
+    client = guarded(access, peer=peer, base="https://medgan.example.org", audit=audit)
+    headers = {"X-Forwarded-For": "192.168.1.7"}
+    headers |= {"Authorization": f"Bearer {given}"} if given else {}
+    headers |= {"Origin": origin} if origin else {}
+    assert client.delete("/jobs/x", headers=headers).status_code == status
+    audit.close()
+    text = (tmp_path / "audit.jsonl").read_text()
+    line = json.loads(text)
+    assert (line["client"], line["role"], line["address"]) == who
+    assert (line["route"], line["status"]) == ("/jobs/...", status)
+    assert not given or given not in text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from monailabel_app.access import Client, Role
 from monailabel_app.api import health
-from monailabel_app.audit import AuditLog
+from monailabel_app.audit import AuditLog, _place
 from monailabel_app.bodies import SmallBodies
 from monailabel_app.confinement import without_folders
 from monailabel_app.tracing import Exchange, RequestTrace
@@ -59,6 +59,30 @@ def test_a_line_says_who_did_what_but_names_no_image(tmp_path: Path) -> None:
     assert (first["client"], first["role"], first["address"]) == ("ward-3", "run", "10.0.0.7")
     assert first["objects"] == again["objects"] != other["objects"]
     assert "patient-7" not in (tmp_path / "audit" / "audit.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/jobs", "/jobs"),
+        ("/jobs/x/results/T2", "/jobs/..."),
+        ("/patient-7", None),
+        ("/medgan_secret/jobs", None),
+        ("/jobsx", None),
+    ],
+)
+def test_a_refused_request_is_named_by_a_word_of_the_servers(
+    tmp_path: Path, path: str, route: str | None
+) -> None:
+    audit = AuditLog(tmp_path)
+    audit.exchange(exchange(path=path, route="", status=403))
+    audit.close()
+    assert lines(tmp_path)[0]["route"] == route
+
+
+def test_every_address_has_such_a_word(server: Server) -> None:
+    for path in server.get("/openapi.json").json()["paths"]:
+        assert _place(path), path
 
 
 def test_the_key_is_made_once_for_this_user_alone(tmp_path: Path) -> None:

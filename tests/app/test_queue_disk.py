@@ -20,6 +20,13 @@ from monailabel_app.problems import (
 from tests.app.gates import Gate, job
 
 
+def _upload(store: Store, name: str, size: int) -> Job:
+    """A job whose upload has this size."""
+    made = job(store, name)
+    (made.folder / "inputs" / "image.nii").write_bytes(b"0" * size)
+    return made
+
+
 def test_finished_jobs_expire_with_their_files(store: Store) -> None:
     old = job(store, "old", state="done", finished=datetime.now(UTC) - timedelta(hours=2))
     new = job(store, "new", state="done", finished=datetime.now(UTC))
@@ -44,9 +51,60 @@ def test_the_oldest_result_makes_room_and_what_cannot_fit_is_refused(gate: Gate,
         pass
     assert [kept.id for kept in queue.jobs()] == ["b", "c"], "nothing goes for what does not fit anyhow"
     with queue.room(150):
-        assert [kept.id for kept in queue.jobs()] == ["c"]
         with pytest.raises(StorageFullError), queue.room(101):
             pass
+        with queue.room(1000, job=False):
+            pass
+    with queue.room(1000, job=False), queue.room(250):
+        pass
+    assert [kept.id for kept in queue.jobs()] == ["b", "c"], "nor for what is only announced"
+    gate.open.clear()
+    queue.submit(_upload(store, "d", 150))
+    assert [kept.id for kept in queue.jobs()] == ["c", "d"], "but for what is there"
+    gate.open.set()
+    queue.stop()
+
+
+def test_no_result_goes_for_what_others_announce_when_a_job_comes_or_ends(gate: Gate, store: Store) -> None:
+    gate.open.set()
+    queue = JobQueue(store, [gate], retention=Retention(quota=250))
+    queue.start()
+    queue.submit(job(store, "a"))
+    queue.wait("a", 10)
+    with queue.room(150):
+        with pytest.raises(StorageFullError, match="no room"):
+            queue.submit(_upload(store, "big", 101))
+        queue.submit(job(store, "b"))
+        assert queue.wait("b", 10).state == "done"
+        assert [kept.id for kept in queue.jobs()] == ["a", "b"]
+    queue.stop()
+
+
+def test_results_make_way_on_a_full_disk_as_the_bytes_come(
+    gate: Gate, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk of 300 bytes beside the margin, with three results of 100."""
+    margin = 256 << 20
+
+    def free(folder: Path) -> int:
+        return margin + 310 - sum(p.stat().st_size for p in (folder / "jobs").rglob("*") if p.is_file())
+
+    monkeypatch.setattr("monailabel_app.jobs.files.free_bytes", free)
+    gate.open.set()
+    queue = JobQueue(store, [gate])
+    queue.start()
+    for name in "abc":
+        queue.submit(job(store, name))
+        assert queue.wait(name, 10).state == "done"
+    for counts in (True, False):
+        with pytest.raises(StorageFullError, match="no room"), queue.room(311, job=counts):
+            pass
+    with queue.room(200, job=False) as make_way:
+        make_way(10)
+        assert [kept.id for kept in queue.jobs()] == ["a", "b", "c"]
+        make_way(100)
+        assert [kept.id for kept in queue.jobs()] == ["b", "c"]
+    assert not store.place("a").exists()
     queue.stop()
 
 
@@ -172,11 +230,7 @@ def test_polls_are_answered_while_files_are_removed(
     gate.open.clear()
     monkeypatch.setattr("monailabel_app.jobs.files.remove_all", slow)
 
-    def upload() -> None:
-        with queue.room(100):
-            pass
-
-    thread = threading.Thread(target=upload)
+    thread = threading.Thread(target=queue.submit, args=(_upload(store, "c", 100),))
     thread.start()
     assert removing.wait(10)
     waiting = Job(id="b", folder=store.place("b"), work=Run(model="any"))

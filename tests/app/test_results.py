@@ -17,6 +17,8 @@ from monailabel_app.api.jobs import Kind, volume_response
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.run import Run
 from monailabel_app.stock import read_request
+from monailabel_app.tasks import InlineRunner, ModelTask
+from tests.models import toy_suggest
 
 
 @pytest.mark.parametrize("stored", [".nii", ".nii.gz", ".nrrd", ".mha"])
@@ -50,3 +52,32 @@ def test_a_result_comes_in_the_format_that_was_asked_for(tmp_path: Path, stored:
 def test_a_seed_that_is_no_whole_number_is_refused(seed: object, toy_registry: Registry) -> None:
     with pytest.raises(UsageError, match="seed"):
         read_request(toy_registry.card("mr-denoise"), {"seed": seed}, Path("a.nii"), Path)
+
+
+@pytest.mark.parametrize("result", [None, "segmentation", "uncertainty"])
+def test_every_output_of_a_run_can_be_asked_for(tmp_path: Path, result: str | None) -> None:
+    card, registry = toy_suggest(tmp_path / "models"), Registry([tmp_path / "models"])
+    image = io.write(crop(), tmp_path / "crop.nii")
+    runner = InlineRunner(registry)
+    path, told = ModelTask(card, Path, lambda: runner)({"image": str(image), "result": result})
+    found = io.read(Path(path))
+    Path(path).unlink()
+    assert told["results"] == ["segmentation", "uncertainty"]
+    assert told["result"] == (result or "segmentation")
+    assert found.geometry.close_to(crop().geometry)
+    assert (found.data.dtype.kind == "f") == (result == "uncertainty")
+
+
+def test_an_output_that_a_run_does_not_give_is_refused(tmp_path: Path) -> None:
+    card, image = Registry().card("mr-variants"), Path("a.nii")
+    asked = read_request(card, {"result": "segmentation"}, image, Path)
+    assert asked.choose({"image": "image.nii", "segmentation": "segmentation.nii"}) == "segmentation"
+    with pytest.raises(UsageError, match="one of image"):
+        asked.choose({"image": "image.nii"})
+    with pytest.raises(UsageError, match="one of image, segmentation"):
+        read_request(card, {"result": "trust"}, image, Path)
+
+
+def crop() -> Volume:
+    grid = Geometry((36, 44, 32), np.eye(4))
+    return Volume(np.random.default_rng(0).normal(100, 20, grid.shape).astype(np.float32), grid)

@@ -21,7 +21,7 @@ from monailabel_app.jobs.files import remove_half_done
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.scoring import Scoring
 from monailabel_app.jobs.work import Paused, Silence, Study
-from monailabel_app.scoring import note_scores, read_scores
+from monailabel_app.scoring import note_scores, read_scores, scoring_work
 from monailabel_app.strategies import First, Random
 from monailabel_app.study_folder import StudyFolder
 from tests.app.conftest import Server
@@ -223,6 +223,21 @@ def test_labels_are_compared_with_what_a_model_suggests_now(
         scores[name] = read_scores(tmp_path / name)["crop"]
     assert scores["same"] == 1
     assert 0 < scores["corrected"] < 1
+
+
+def test_no_name_is_the_first_model_that_suggests(tmp_path: Path, suggesting: engine.Session) -> None:
+    (tmp_path / "a.nii").write_bytes(b"image")
+    store, registry = StudyFolder(str(tmp_path), extensions=["*.nii"]), suggesting.registry
+    work = scoring_work(store, Path, registry, "dice", {"model": ""})
+    assert work.predictor == "hippocampus-suggest"
+    assert scoring_work(store, Path, registry, "dice", {}).predictor == ""
+
+
+@pytest.mark.parametrize("own", ["abc", 3, [1]])
+def test_parameters_of_a_method_that_are_no_object_are_refused(server: Server, own: object) -> None:
+    answer = server.post("/scoring/", json={"labels": own})
+    assert (answer.status_code, answer.json()["code"]) == (422, "usage"), answer.text
+    assert server.get("/scoring/").status_code == 404, "no other method began"
 
 
 @pytest.mark.parametrize("model", ["nobody", "toy-denoise"])

@@ -67,6 +67,7 @@ def test_a_study_that_is_refused_does_not_stop_the_others(server: Server) -> Non
         {"images": "head"},
         {"images": ["nobody"]},
         {"label_tag": "../../x"},
+        {"label_tag": ".x"},
         {"max_batch_size": -1},
         {"target": "CT"},
     ],
@@ -75,6 +76,14 @@ def test_a_wrong_batch_is_refused(server: Server, params: dict[str, object]) -> 
     answer = server.post("/batch/infer/toy-translate", json={"input": "T1", "target": "T2", **params})
     assert answer.status_code in (404, 422), answer.text
     assert answer.json()["code"] in ("usage", "unknown-image")
+
+
+@pytest.mark.parametrize("tag", ["final", "Final", "final."])
+def test_a_batch_leaves_the_labels_of_people_as_they_are(server: Server, tag: str) -> None:
+    params = {"input": "T1", "target": "T2", "label_tag": tag}
+    answer = server.post("/batch/infer/toy-translate", json=params)
+    assert (answer.status_code, answer.json()["code"]) == (422, "usage")
+    assert "people" in answer.json()["expected"]
 
 
 def test_a_training_is_a_job_with_progress_and_cancel(server: Server, volumes: dict[str, Path]) -> None:

@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import requests
 
+from medgan_core import io
 from medgan_core.errors import CancelledError
 from medgan_core.training.recipes.denoise import Denoise
+from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.translate import Translate
+from medgan_core.volume import Geometry, Volume
 from monailabel_app.jobs import stretch
 from monailabel_app.jobs.work import Paused, Silence
+from monailabel_app.tuning_cohort import FOREIGN
 from tests.app.conftest import Server, serve, start, stop
 from tests.small_site import publish_toy, write_site
 
@@ -29,6 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, volumes: dict[str, Path]) -> 
     models = folder / "models"
     publish_toy(models, Denoise(widths=(4, 8)), name="site-denoise")
     publish_toy(models, Translate(widths=(4, 8)), name="site-translate")
+    publish_toy(models, HippocampusSuggest(widths=(4, 8)), name="site-suggest")
     write_site(folder / "studies" / "pairs")
     write_site(folder / "studies" / "single", contrasts=("T1",))
     running = start(folder, models, serve(folder), "/health", volumes)
@@ -106,6 +113,34 @@ def test_a_translator_is_tuned_on_pairs_and_used_on_request(site: Server) -> Non
     assert (job["state"], job["verdict"]) == ("done", "caution"), job
     assert used(site, "site-translate") == "1.0.1"
     assert "not better" in site.get(f"/jobs/{job['id']}/report").json()["rows"][0]["value"]
+
+
+def test_a_submitted_label_with_foreign_values_costs_the_others_nothing(site: Server, tmp_path: Path) -> None:
+    grid = Geometry((32, 36, 32), np.eye(4))
+    for number, name in enumerate(("crop_1", "crop_2", "crop_3")):
+        labels = np.zeros(grid.shape, np.float32)
+        labels[8:24, 8:24, 8:16], labels[8:24, 8:24, 16:24] = (6, 7) if number == 1 else (1, 2)
+        noise = np.random.default_rng(number).normal(0, 5, grid.shape)
+        put(site, "image", name, io.write(Volume(100 + 40 * labels + noise, grid), tmp_path / "image.nii"))
+        put(site, "label", name, io.write(Volume(labels, grid), tmp_path / "label.nii"))
+    answer = site.post("/train/site-suggest", json={"settings": {"updates": 2, "batch": 4}})
+    assert answer.ok, answer.text
+    task = answer.json()
+    job = site.wait(task["id"], timeout_s=240)
+    assert job["state"] == "done", job
+    rows = site.get(f"/jobs/{job['id']}/report").json()["rows"]
+    assert [(row["value"], row["limit"]) for row in rows if "left out" in row["name"]] == [(1, FOREIGN)]
+
+
+def put(server: Server, kind: str, name: str, file: Path) -> None:
+    part = {"image": "file", "label": "label"}[kind]
+    answer = requests.put(
+        f"{server.url}/datastore/{kind}",
+        params={"image": name},
+        files={part: (file.name, file.read_bytes())},
+        timeout=60,
+    )
+    assert answer.ok, answer.text
 
 
 def test_a_cancelled_tuning_changes_no_model(site: Server) -> None:

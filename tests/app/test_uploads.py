@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
 from medgan_core.errors import InputError, MedganError, UsageError
+from monailabel_app.api import uploads
 from monailabel_app.api.uploads import Form, receive_form
 from monailabel_app.problems import TooLargeError
 
@@ -46,19 +49,27 @@ def receive(
     cuts: list[int] | None = None,
     limit: int = 1 << 20,
     series: str | None = None,
+    stalls: bool = False,
+    state: dict[str, Any] | None = None,
 ) -> Form:
-    """What the server makes of a body that arrives in pieces."""
+    """What the server makes of a body that arrives in pieces, or whose end does not arrive."""
     edges = [0, *sorted(c % (len(content) + 1) for c in cuts or []), len(content)]
     pieces = [content[a:b] for a, b in pairwise(edges)]
     messages: list[Message] = [{"type": "http.request", "body": p, "more_body": True} for p in pieces]
-    messages.append({"type": "http.request", "body": b"", "more_body": False})
+    if not stalls:
+        messages.append({"type": "http.request", "body": b"", "more_body": False})
 
     async def next_message() -> Message:
-        return messages.pop(0)
+        return messages.pop(0) if messages else await asyncio.Future()
 
     kind = b"multipart/form-data; boundary=" + BOUNDARY
-    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", kind)]}
-    return asyncio.run(receive_form(Request(scope, next_message), folder, limit=limit, series=series))
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", kind)], "state": state or {}}
+
+    async def read() -> Form:
+        request = Request(scope, next_message)
+        return await asyncio.wait_for(receive_form(request, folder, limit=limit, series=series), 10)
+
+    return asyncio.run(read())
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -134,3 +145,30 @@ def test_slices_of_a_series_become_files_of_a_folder_under_names_of_the_servers(
 def test_floods_of_parts_are_refused(tmp_path: Path, content: bytes, error: type[MedganError]) -> None:
     with pytest.raises(error):
         receive(tmp_path, content, series="files", limit=1000)
+
+
+def test_an_upload_that_stands_still_is_ended_with_408(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_IDLE_S", 0.05)
+    with pytest.raises(HTTPException, match="stood still") as caught:
+        receive(tmp_path, body({"T1": ("a.mha", volume(b"1"))})[:100], stalls=True)
+    assert caught.value.status_code == 408
+
+
+def test_a_client_that_pauses_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_DRAIN_S", 0.05)
+    monkeypatch.setattr(uploads, "_BLOCK", 10)
+    with pytest.raises(UsageError, match="cannot be read"):
+        receive(tmp_path, b"no form at all", stalls=True)
+
+
+def test_each_block_is_announced_before_it_is_written(tmp_path: Path) -> None:
+    content, told = body({"T1": ("a.mha", volume(b"1"))}), []  # type: tuple[bytes, list[int]]
+
+    def make_way(size: int) -> None:
+        assert not (tmp_path / "inputs" / "T1.mha").exists()
+        told.append(size)
+
+    receive(tmp_path / "inputs", content, state={"make_way": make_way})
+    assert told == [len(content)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from local_server import free_port
-from MedGANLib import errors
+from MedGANLib import errors, script
 from MedGANLib.access import is_loopback, normalise
 from MedGANLib.client import Client
 from MedGANLib.multipart import MultipartBody
@@ -237,3 +237,56 @@ def test_the_script_cancels_its_job_when_told_to(server, big_volume, tmp_path, h
     assert last["error"]["code"] == "cancelled"
     with pytest.raises(errors.ServerError):
         Client(server).job(job)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--next", "random"], "--out"),
+        (["--label", "label.nrrd"], "--image"),
+        (["--model", "m", "--out", "unused", "--settings", "[1]"], "--settings is not a JSON object"),
+        (["--tune", "m", "--settings", "{lr: 1}"], "--settings is not a JSON object"),
+        (["--label", "label.nrrd", "--image", "a", "--about", "3"], "--about is not a JSON object"),
+        ([], "--model and --out"),
+    ],
+)
+def test_a_command_line_that_lacks_something_is_told_so_before_anything_is_done(
+    tmp_path, monkeypatch, capsys, arguments, said
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        script.main(arguments)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_for_the_next_case_is_made(tmp_path):
+    """The server's answers to: which one, its file."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.answer(b'{"id": "a"}')
+
+        def do_GET(self):
+            self.answer(b"image" if self.path.startswith("/datastore/image") else b'{"jobs": []}')
+
+        def answer(self, body):
+            self.send_response(200)
+            self.send_header("Content-Disposition", 'attachment; filename="a.nii"')
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    server, out = f"http://127.0.0.1:{found.server_port}", tmp_path / "new" / "folder"
+    command = [sys.executable, str(SCRIPT), "--server", server, "--next", "first", "--out", str(out)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    found.shutdown()
+    told = json.loads(process.stdout.splitlines()[-1])
+    assert process.returncode == 0, told
+    assert Path(told["file"]).parent == out
+    assert Path(told["file"]).read_bytes() == b"image"

@@ -132,21 +132,22 @@ def main(arguments=None):
     """Entry point; returns the exit status: 0 done, 2 usage, 3 refused, 4 failed, 130 cancelled."""
     options = parser().parse_args(arguments)
     action = actions.chosen(options)
-    if not (options.describe or action) and not ((options.job or options.model) and options.out):
-        parser().error("--model and --out are needed (or --job and --out, --describe, or another action)")
+    if wrong := _wrong(options, action):
+        parser().error(wrong)
     token = sys.stdin.readline().strip() if options.token_stdin else ""
     stop = threading.Event()
     _stop_on_signals(stop)
     if options.stdin_cancels:
         threading.Thread(target=_stop_on_stdin, args=(stop,), daemon=True).start()
     try:
+        if options.out:
+            os.makedirs(options.out, exist_ok=True)
         client = Client(options.server, token=token, ca_file=options.ca_file)
         if options.describe:
             describe(client)
         elif action:
             action(client, options, say, stop.is_set)
         else:
-            os.makedirs(options.out, exist_ok=True)
             run(client, options, stop.is_set)
     except errors.ClientError as error:
         say("error", error=error.to_dict())
@@ -157,6 +158,27 @@ def main(arguments=None):
         say("error", error=failure.to_dict())
         return EXIT["failed"]
     return 0
+
+
+def _wrong(options, action):
+    """What is missing or no JSON object among the options; empty when nothing is."""
+    for name in ("settings", "about"):
+        if not _is_object(getattr(options, name)):
+            return f"--{name} is not a JSON object"
+    if options.next and not options.out:
+        return "--next needs --out"
+    if options.label and not options.image:
+        return "--label needs --image"
+    if not (options.describe or action) and not ((options.job or options.model) and options.out):
+        return "--model and --out are needed (or --job and --out, --describe, or another action)"
+    return ""
+
+
+def _is_object(text):
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _remove(client, job_id):
