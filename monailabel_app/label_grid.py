@@ -16,8 +16,8 @@ from medgan_core.errors import MedganError
 from medgan_core.volume import Geometry, Volume
 
 _SAME_PLACE_MM = 1e-2
-# A small file may hold a large label: the server has room for one.
-_ONE_OPEN = threading.Lock()
+ONE_OPEN = threading.Lock()
+"""Held while a label is opened: a small file may hold a large one, and the server has room for one."""
 
 
 def put_on_grid(label: Path, image: Path) -> str:
@@ -41,7 +41,7 @@ def put_on_grid(label: Path, image: Path) -> str:
                 f"Expected: {_told(grid)}. Got: {_told(own)}. "
                 "Resample it to the image (nearest neighbour) and submit it again."
             )
-        with _ONE_OPEN:
+        with ONE_OPEN:
             _turn(label, grid, *order)
     except MedganError as error:
         return f"Whether the label lies on its image's grid is not known: {error.what}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from medgan_core import io
 from medgan_core.card import ModelCard
 from medgan_core.errors import UsageError
 from medgan_core.training.cohort import Cohort
+from monailabel_app.label_grid import ONE_OPEN
 
 FOREIGN = "with values that the model does not know"
 """Why a submitted label is left out."""
-# A small file may hold a large label: the server has room for one.
-_ONE_OPEN = threading.Lock()
 
 
 def cohort_of(folder: Path, card: ModelCard, finals: Mapping[str, Path]) -> Cohort:
@@ -62,6 +60,6 @@ def _cohort(folder: Path, card: ModelCard, finals: Mapping[str, Path], *, count:
 
 
 def _holds_only(values: NDArray[np.integer[Any]], label: Path) -> bool:
-    with _ONE_OPEN:
+    with ONE_OPEN:
         voxels = io.read(label).data
         return bool(np.isin(voxels[voxels != 0], values).all())
