@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medgan_core.card import Domain, Port
+from medgan_core.card import Domain, Label, Port
 from medgan_core.errors import InputError
 from medgan_core.foreground import otsu, percentile_scale
 from medgan_core.preprocess import slice_axes, slice_ratio
@@ -97,17 +97,30 @@ def check_labels(port: Port, volume: Volume) -> None:
     Raises:
         InputError: naming the values.
     """
-    known = {0, *(label.value for label in port.labels)}
-    values = np.unique(volume.data)
-    unknown = [value for value in values if value not in known]
-    if not port.labels or not unknown:
-        return
-    raise InputError(
-        f"The label map {port.key} has values that this model does not know",
-        expected=", ".join(f"{label.value} {label.name}" for label in port.labels),
-        got=", ".join(f"{value:g}" for value in unknown[:20]),
-        action="change these labels to ones of the list, or to 0",
-    )
+    if port.labels:
+        check_known(port.key, volume.data, port.labels)
+
+
+def check_known(name: str, values: NDArray[Any], labels: Sequence[Label]) -> None:
+    """Refuse the voxels of a label map when some are none of the labels, and not 0.
+
+    Raises:
+        InputError: naming the map and the values.
+    """
+    unknown = unknown_values(values, labels)
+    if unknown.size:
+        raise InputError(
+            f"The label map {name} has values that this model does not know",
+            expected=", ".join(f"{label.value} {label.name}" for label in labels),
+            got=", ".join(f"{value:g}" for value in unknown[:20]),
+            action="change these labels to ones of the list, or to 0",
+        )
+
+
+def unknown_values(values: NDArray[Any], labels: Sequence[Label]) -> NDArray[Any]:
+    """Values of a label map, each once, that are none of the labels, and not 0."""
+    marked = values[values != 0]
+    return np.asarray(np.unique(marked[~np.isin(marked, [label.value for label in labels])]))
 
 
 def geometry_rows(domain: Domain, key: str, volume: Volume, *, labels: bool = False) -> list[Row]:

@@ -7,7 +7,7 @@ read a pack run without it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from medgan_core.data.manifest import Manifest, relative
 from medgan_core.data.study import Study, select
 from medgan_core.data.witness import saw
 from medgan_core.errors import InputError
+from medgan_core.suitability import check_voxels
 from medgan_core.volume import Geometry, Volume
 
 if TYPE_CHECKING:
@@ -109,11 +110,12 @@ def prepare(study: Study, storage: Storage, keys: Collection[str] | None = None)
         keys: images and labels to keep; None keeps all.
 
     Raises:
-        InputError: when a file cannot be read, an image has one value alone, or a label map has values that
-            are no labels.
+        InputError: when a file cannot be read, an image is constant or has several channels, or a label map
+            has values that are no labels.
     """
     images = {key: io.read(path) for key, path in study.images.items()}
-    _require_contrast(images, study)
+    for key, volume in images.items():
+        check_voxels(f"{key} of {study.patient}", volume)
     wanted = {k: p for k, p in study.labels.items() if keys is None or k in keys}
     labels = {key: io.read(path) for key, path in wanted.items()}
     case = Case(study)
@@ -126,18 +128,6 @@ def prepare(study: Study, storage: Storage, keys: Collection[str] | None = None)
         )
     kept = [k for k in study.images if k in case.images and (keys is None or k in keys)]
     return Case(study, {k: case.images[k] for k in kept}, {k: case.labels[k] for k in wanted})
-
-
-def _require_contrast(images: Mapping[str, Volume], study: Study) -> None:
-    """Refuse an image that is constant, as one that was never written, or of NaN alone, is."""
-    for key, volume in images.items():
-        if volume.data.min() == volume.data.max():
-            raise InputError(
-                f"The image {key} of {study.patient} is constant, there is no image in it",
-                expected="varied values",
-                got=f"{float(volume.data.min()):g} everywhere",
-                action="correct the file, or take it out of the manifest",
-            )
 
 
 def _by_grid(volumes: dict[str, Volume]) -> list[set[str]]:

@@ -7,16 +7,18 @@ import os
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from medgan_core import io
-from medgan_core.card import ModelCard
+from medgan_core.card import Label, ModelCard
 from medgan_core.data import bids, naming
 from medgan_core.data.manifest import Manifest
 from medgan_core.data.study import Study
 from medgan_core.errors import InputError, UsageError
+from medgan_core.suitability import unknown_values
 from medgan_core.whole_files import replacing
 
 _HELD_BACK = 0.2
@@ -24,6 +26,9 @@ _MOST = {"train": 48, "val": 12}
 _MANIFESTS = ("manifest.csv", "manifest.json")
 _FINAL = Path("labels", "final")
 """Where MONAI Label's datastore keeps submitted labels, below the images, each named as its image is."""
+
+FOREIGN = "with values that the model does not know"
+"""Why a submitted label is left out."""
 
 IMAGE, LABELS = "T1", "labels"
 """Keys of a labelled crop, as the recipes on crops take them; the second is that of every label map."""
@@ -42,8 +47,14 @@ class Cohort:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def of(folder: Path, card: ModelCard, submitted: Mapping[str, Path] | None = None) -> Cohort:
-        """What a folder holds for a model; only names and headers are read.
+    def of(
+        folder: Path,
+        card: ModelCard,
+        submitted: Mapping[str, Path] | None = None,
+        *,
+        opening: AbstractContextManager[Any] | None = None,
+    ) -> Cohort:
+        """What a folder holds for a model; names and headers are read, and the final labels of the chosen.
 
         The folder has a manifest, is a BIDS folder, or its file names tell patient and contrast (`naming`).
         Patients listed as ``val`` are held back; where none is, a fifth of them, and at least one.
@@ -58,7 +69,9 @@ class Cohort:
             folder: of the data.
             card: of the model; one that translates needs two of its inputs, one of them a target.
             submitted: final labels of the images in the folder itself, by their names without ending; None
-                takes those in ``labels/final``, of several of one name the newest.
+                takes those in ``labels/final``, of several of one name the newest. One with values that are
+                none of the model's is left out, and another study takes its place.
+            opening: held while a label is open; entered anew for each.
 
         Raises:
             UsageError: when too few patients fit.
@@ -73,14 +86,12 @@ class Cohort:
             named = [case for s in found for case in _labelled(s, card, folder, finals)]
         else:
             named = [fit for s in found if (fit := _with_images(s, card)) is not None]
-        chosen = bounded = _bounded(_split(named))
-        if card.task == "translate":
-            chosen = [fit for study in bounded if (fit := _on_one_grid(study, card)) is not None]
-        if suggests:
-            chosen = [fit for study in bounded if (fit := _on_label_grid(study, card)) is not None]
+        foreign, bounded, chosen = _chosen(named, card, set(finals.values()), opening or nullcontext())
+        known = [study for study in named if foreign.isdisjoint(study.labels.values())]
         left_out = _left_out(
             finals,
             ("not of an image that the model learns from", named),
+            (FOREIGN, known),
             (f"beyond {_MOST['train']} studies to train on and {_MOST['val']} to judge", bounded),
             ("not on the image's grid", chosen),
         )
@@ -223,6 +234,29 @@ def _finals(folder: Path) -> dict[str, Path]:
     """Final labels of a datastore's folder by their images' names, of several of one name the newest."""
     found = [path for path in (folder / _FINAL).glob("[!.]*.*") if path.is_file()]
     return {naming.stem(path.name): path for path in sorted(found, key=lambda path: path.stat().st_mtime)}
+
+
+def _chosen(
+    named: list[Study], card: ModelCard, finals: set[Path], opening: AbstractContextManager[Any]
+) -> tuple[set[Path], list[Study], list[Study]]:
+    """Final labels that mean nothing to the model, the studies taken without these, and those that fit."""
+    labels = [label for port in card.outputs for label in port.labels]
+    fit = {"translate": _on_one_grid, "suggest": _on_label_grid}.get(card.task, lambda study, _: study)
+    foreign: set[Path] = set()
+    looked_at: set[Path] = set()
+    while True:
+        bounded = _bounded(_split([s for s in named if foreign.isdisjoint(s.labels.values())]))
+        chosen = [one for study in bounded if (one := fit(study, card)) is not None]
+        new = {path for study in chosen for path in study.labels.values()} & finals - looked_at
+        found = {path for path in new if _is_foreign(path, labels, opening)}
+        if not found:
+            return foreign, bounded, chosen
+        foreign, looked_at = foreign | found, looked_at | new
+
+
+def _is_foreign(path: Path, labels: Sequence[Label], opening: AbstractContextManager[Any]) -> bool:
+    with opening:
+        return bool(unknown_values(io.read(path).data, labels).size)
 
 
 def _left_out(finals: Mapping[str, Path], *steps: tuple[str, Sequence[Study]]) -> dict[str, int]:

@@ -158,8 +158,8 @@ class _Session:
 
         None when no validation is to come.
         """
-        steps = range(self.run.step + 1, self.recipe.updates + 1)
-        to_come = any(map(self._to_validate, steps[-1:]))
+        updates = self.recipe.updates
+        to_come = self.run.step < updates and self._to_validate(updates)
         return self.recipe.samples(self.data, validation=True) if to_come else None
 
     def _to_validate(self, step: int) -> bool:

@@ -21,9 +21,9 @@ from monailabel_app.api.stock_tasks import StockTasks, Task
 from monailabel_app.jobs.job import Job
 from monailabel_app.jobs.training import Training
 from monailabel_app.jobs.tuning import Tuning
+from monailabel_app.label_grid import ONE_OPEN
 from monailabel_app.problems import UnknownModelError
 from monailabel_app.service import Service, service_of
-from monailabel_app.tuning_cohort import cohort_of
 
 router = APIRouter(prefix="/train", tags=["Train"], responses=PROBLEMS)
 Served = Annotated[Service, Depends(service_of)]
@@ -116,7 +116,7 @@ def _tuning(service: Service, card: ModelCard, asked: TrainingRequest, out: Path
     recipe_of(card, settings, gpu=False)
     publishing.check(card.name, models=service.options.models[-1])
     data, base = _data(service, asked.data), Path(service.options.studies).resolve()
-    cohort = cohort_of(data, card, _finals(service)) if data == base else Cohort.of(data, card)
+    cohort = Cohort.of(data, card, _finals(service) if data == base else None, opening=ONE_OPEN)
     outside = [path for path in cohort.files if not path.resolve().is_relative_to(base)]
     if outside:
         raise UsageError(

@@ -27,6 +27,16 @@ def _upload(store: Store, name: str, size: int) -> Job:
     return made
 
 
+def disk_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """A disk of so many bytes for the jobs' files, beside the margin."""
+
+    def free(folder: Path) -> int:
+        used = sum(p.stat().st_size for p in (folder / "jobs").rglob("*") if p.is_file())
+        return (256 << 20) + size - used
+
+    monkeypatch.setattr("monailabel_app.jobs.files.free_bytes", free)
+
+
 def test_finished_jobs_expire_with_their_files(store: Store) -> None:
     old = job(store, "old", state="done", finished=datetime.now(UTC) - timedelta(hours=2))
     new = job(store, "new", state="done", finished=datetime.now(UTC))
@@ -84,12 +94,7 @@ def test_results_make_way_on_a_full_disk_as_the_bytes_come(
     gate: Gate, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk of 300 bytes beside the margin, with three results of 100."""
-    margin = 256 << 20
-
-    def free(folder: Path) -> int:
-        return margin + 310 - sum(p.stat().st_size for p in (folder / "jobs").rglob("*") if p.is_file())
-
-    monkeypatch.setattr("monailabel_app.jobs.files.free_bytes", free)
+    disk_of(monkeypatch, 310)
     gate.open.set()
     queue = JobQueue(store, [gate])
     queue.start()
@@ -190,12 +195,7 @@ def test_what_is_on_the_disk_already_is_counted_once(
     store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk of 1000 bytes beside the margin: an upload of 600 fits, results of 400 beside one of 500 too."""
-    margin = 256 << 20
-
-    def free(folder: Path) -> int:
-        return margin + 1000 - sum(p.stat().st_size for p in (folder / "jobs").rglob("*") if p.is_file())
-
-    monkeypatch.setattr("monailabel_app.jobs.files.free_bytes", free)
+    disk_of(monkeypatch, 1000)
     gate.open.set()
     queue = JobQueue(store, [gate])
     queue.start()

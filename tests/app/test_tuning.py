@@ -14,13 +14,13 @@ import requests
 
 from medgan_core import io
 from medgan_core.errors import CancelledError
+from medgan_core.training.cohort import FOREIGN
 from medgan_core.training.recipes.denoise import Denoise
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
 from medgan_core.training.recipes.translate import Translate
 from medgan_core.volume import Geometry, Volume
 from monailabel_app.jobs import stretch
 from monailabel_app.jobs.work import Paused, Silence
-from monailabel_app.tuning_cohort import FOREIGN
 from tests.app.conftest import Server, serve, start, stop
 from tests.small_site import publish_toy, write_site
 

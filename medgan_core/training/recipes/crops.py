@@ -9,7 +9,7 @@ from medgan_core.card import DataSource, Label
 from medgan_core.data.crops import LabelledCrops
 from medgan_core.data.training_set import open_training_set
 from medgan_core.data.windows import Augmentation
-from medgan_core.training.recipes.label_values import require_known
+from medgan_core.suitability import check_known
 
 SHAPE = (32, 48, 32)
 _SAGITTAL = 0
@@ -72,5 +72,5 @@ def crop_images(
         labelled=labelled,
     )
     for number, patient in enumerate(crops.patients if labels else ()):
-        require_known(patient, crops.whole(number)[1].numpy(), labels)
+        check_known(f"of {patient}", crops.whole(number)[1].numpy(), labels)
     return crops

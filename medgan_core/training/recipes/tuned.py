@@ -23,6 +23,7 @@ from medgan_core.data.studies import Prepared, prepare
 from medgan_core.data.study import Study, part
 from medgan_core.errors import InputError
 from medgan_core.registry import CARD
+from medgan_core.suitability import check_known
 from medgan_core.training.cohort import IMAGE, LABELS
 from medgan_core.training.moment import Moment
 from medgan_core.training.networks import Networks
@@ -31,7 +32,6 @@ from medgan_core.training.recipes import brain_suggest, lesion_suggest, translat
 from medgan_core.training.recipes.brain_suggest import BrainSuggest
 from medgan_core.training.recipes.denoise import Denoise, DenoiseSamples
 from medgan_core.training.recipes.hippocampus_suggest import HippocampusSuggest
-from medgan_core.training.recipes.label_values import require_known
 from medgan_core.training.recipes.lesion_suggest import LesionSuggest
 from medgan_core.training.recipes.translate import Translate, TranslateSamples
 
@@ -118,7 +118,7 @@ class TunedBrainSuggest(Tuned, BrainSuggest):
         files, studies = _part(data, validation=validation)
         cases = [files.case(study) for study in studies]
         for case in cases:
-            require_known(case.study.patient, case.labels[LABELS].values, self.labels)
+            check_known(f"of {case.study.patient}", case.labels[LABELS].values, self.labels)
         heads = [LabelledHead.of(case, brain_suggest.PREPROCESS, image=IMAGE, label=LABELS) for case in cases]
         for head in heads:
             _check_whole(head)
@@ -146,7 +146,7 @@ class TunedLesionSuggest(Tuned, LesionSuggest):
         marked = [replace(study, labels={LESION: study.labels[LABELS]}) for study in studies]
         cases = [files.case(study) for study in marked]
         for case in cases:
-            require_known(case.study.patient, case.labels[LESION].values, self.labels)
+            check_known(f"of {case.study.patient}", case.labels[LESION].values, self.labels)
         if validation:
             return MarkedScans(cases, lesion_suggest.PREPROCESS)
         source = of_patients(cases, lesion_suggest.PREPROCESS, slices=self.slices, size=self.size)

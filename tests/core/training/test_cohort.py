@@ -31,9 +31,10 @@ def denoiser(toy_registry: Registry) -> ModelCard:
 
 
 def put(folder: Path, *names: str, side: int = 4) -> None:
+    """Volumes that may be images as well as label maps."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        array = np.arange(side**3, dtype=np.float32).reshape(side, side, side)
+        array = (np.arange(side**3, dtype=np.float32) % 2).reshape(side, side, side)
         io.write(Volume(array, Geometry(array.shape, np.eye(4))), folder / name)
 
 

@@ -10,8 +10,8 @@ import pytest
 from medgan_core import io
 from medgan_core.card import ModelCard
 from medgan_core.errors import UsageError
+from medgan_core.training.cohort import FOREIGN, Cohort
 from medgan_core.volume import Geometry, Volume
-from monailabel_app.tuning_cohort import FOREIGN, cohort_of
 from tests.models import toy_suggest
 
 GRID = Geometry((6, 6, 6), np.eye(4))
@@ -38,7 +38,7 @@ def site(folder: Path, **values: float) -> dict[str, Path]:
 
 def test_a_label_with_foreign_values_is_left_out_and_counted(tmp_path: Path, suggester: ModelCard) -> None:
     finals = site(tmp_path, a=2, b=1, c=6, d=2, e=0.5)
-    found = cohort_of(tmp_path, suggester, finals)
+    found = Cohort.of(tmp_path, suggester, finals)
     assert {study.patient for study in found.studies} == {"a", "b", "d"}
     assert {study.split for study in found.studies} == {"train", "val"}
     assert found.left_out == {FOREIGN: 2}
@@ -48,14 +48,14 @@ def test_a_label_with_foreign_values_is_left_out_and_counted(tmp_path: Path, sug
 def test_whoever_is_left_out_some_are_trained_on_and_one_is_held_back(
     tmp_path: Path, suggester: ModelCard, foreign: str
 ) -> None:
-    found = cohort_of(tmp_path, suggester, site(tmp_path, **{**dict.fromkeys("abc", 2), foreign: 7}))
+    found = Cohort.of(tmp_path, suggester, site(tmp_path, **{**dict.fromkeys("abc", 2), foreign: 7}))
     assert (found.patients, len(found.held_back)) == (1, 1)
 
 
 def test_the_place_of_one_left_out_is_taken_by_another(tmp_path: Path, suggester: ModelCard) -> None:
     names = [f"p{number:02d}" for number in range(66)]
     finals = site(tmp_path, **dict.fromkeys(names[:3], 9), **dict.fromkeys(names[3:], 1))
-    found = cohort_of(tmp_path, suggester, finals)
+    found = Cohort.of(tmp_path, suggester, finals)
     assert (found.patients, len(found.held_back)) == (48, 12)
     assert found.left_out[FOREIGN] > 0
     assert not {study.patient for study in found.studies} & set(names[:3])
@@ -63,4 +63,4 @@ def test_the_place_of_one_left_out_is_taken_by_another(tmp_path: Path, suggester
 
 def test_when_too_few_are_left_the_refusal_counts_them(tmp_path: Path, suggester: ModelCard) -> None:
     with pytest.raises(UsageError, match=f"2 submitted labels {FOREIGN}"):
-        cohort_of(tmp_path, suggester, site(tmp_path, a=6, b=2, c=7))
+        Cohort.of(tmp_path, suggester, site(tmp_path, a=6, b=2, c=7))
